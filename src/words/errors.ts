@@ -1,0 +1,57 @@
+// Every error a person or a program can meet, by a stable code. The table in src/README.md is compared with this list.
+
+/** code -> what it means. Exit status is 2 for LK_USAGE and 1 for the others. */
+export const ERROR_CODES = {
+  LK_USAGE: 'The command line or call is not of a known form.',
+  LK_CONFIG: 'A setting from the environment or the command line is not usable.',
+  LK_DEFINITION: 'A lane, upstream or handler is not defined as it should be.',
+  LK_INPUT: 'What was asked of a known lane or job is not usable: a payload, an option of a job.',
+  LK_UNKNOWN: 'No lane, upstream or job has that name or id.',
+  LK_STATE: 'The job is not in a state in which that can be done.',
+  LK_REDIS_DOWN: 'Redis did not answer in time; a write may or may not have happened.',
+  LK_NOT_RUNNING: 'No Redis was named and none of ours is running here.',
+  LK_REDIS_MISSING: 'No Redis server is on this machine and none could be brought.',
+  LK_DATA_BUSY: 'Another process runs on the same data folder.',
+  LK_PORT: 'A port is taken.',
+  LK_UPSTREAM: 'An upstream refused, failed or did not answer.',
+  LK_ATTEMPT_OVER: 'A handler used its context after its attempt had ended.',
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export class LanekeeperError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'LanekeeperError';
+    this.code = code;
+  }
+}
+
+/** The one form of a complaint about an option: which, what was expected, what came. */
+export function wrongOption(code: ErrorCode, option: string, expected: string, got: unknown): LanekeeperError {
+  return new LanekeeperError(code, `${option}: expected ${expected}, got ${quote(got)}`);
+}
+
+/** A short, single-line, printable rendering of anything. Never throws, whatever a caller hands in. */
+export function quote(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  if (typeof value === 'function') return 'a function';
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? typeof value;
+  } catch {
+    text = `an unprintable ${typeof value}`;
+  }
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/** What was thrown, as an Error: handlers may throw strings, null or objects. */
+export function toError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  return new Error(typeof thrown === 'string' ? thrown : `a handler threw ${quote(thrown)}, not an Error`, {
+    cause: thrown,
+  });
+}

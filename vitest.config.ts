@@ -1,0 +1,34 @@
+// Two suites over one real Redis: `unit` is what `npm test` runs, `faults` is what breaks things on purpose and takes minutes.
+import { defineConfig } from 'vitest/config';
+
+const shared = {
+  alias: { lanekeeper: new URL('./src/index.ts', import.meta.url).pathname },
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve: shared,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          globalSetup: ['test/support/global-setup.ts'],
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        resolve: shared,
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.fault.ts'],
+          globalSetup: ['test/support/global-setup.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
