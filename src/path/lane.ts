@@ -1,0 +1,172 @@
+// defineLane: a named queue and its policy, as frozen data. What each option means and its default stand in one table.
+
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { RetryPolicy } from '../policies/retry.ts';
+import type { Duration } from '../words/duration.ts';
+import { LanekeeperError, quote } from '../words/errors.ts';
+import type { LaneAddress } from '../words/keys.ts';
+import {
+  brand,
+  DURATION_FORM,
+  definitionKind,
+  NAME_FORM,
+  toCount,
+  toDurationMs,
+  toName,
+  toPositiveMs,
+} from './definition.ts';
+import { type OptionRules, readOptions } from './options.ts';
+import { isUpstream, type Upstream } from './upstream.ts';
+
+export interface Retention {
+  readonly keepMs: number;
+  readonly max: number;
+}
+
+export interface LaneOptions<S extends StandardSchemaV1> {
+  name: string;
+  upstream?: Upstream;
+  payload?: S;
+  /** Jobs of this lane that one pod runs at a time. Default 8. */
+  concurrency?: number;
+  /** For jobs that give none. Lower runs sooner, 0 first. Default 0. */
+  priority?: number;
+  retry?: { attempts?: number; backoff?: Duration[]; jitter?: number };
+  /** An attempt that takes longer is aborted and counts as failed. Default '60s'. */
+  timeout?: Duration;
+  done?: { keep?: Duration; max?: number };
+  dead?: { keep?: Duration; max?: number };
+  /** Where an operator reads what to do: a path or an address, shown beside every dead letter. */
+  runbook?: string;
+  agent?: unknown;
+  ownership?: 'open' | 'exclusive';
+  displaced?: 'park' | 'drain';
+  pods?: 'all' | 'one';
+  backlog?: number;
+  dedupe?: unknown;
+  due?: Duration;
+}
+
+export interface Lane<In = unknown, Out = In> extends LaneAddress {
+  readonly upstream: Upstream | undefined;
+  readonly payload: StandardSchemaV1<In, Out> | undefined;
+  readonly concurrency: number;
+  readonly priority: number;
+  readonly retry: RetryPolicy;
+  readonly timeoutMs: number;
+  readonly done: Retention;
+  readonly dead: Retention;
+  readonly runbook: string | undefined;
+  readonly unbuilt: readonly string[];
+}
+
+/** BullMQ keeps a priority in 21 bits. */
+export const MAX_PRIORITY = 2 ** 21 - 1;
+
+const RETRY: RetryPolicy = Object.freeze({ attempts: 4, backoffMs: Object.freeze([2_000, 4_000, 8_000]), jitter: 0.2 });
+const DONE: Retention = Object.freeze({ keepMs: 24 * 3_600_000, max: 100_000 });
+const DEAD: Retention = Object.freeze({ keepMs: 30 * 24 * 3_600_000, max: 100_000 });
+
+const later = (expected: string, unless?: unknown) =>
+  ({
+    expected,
+    read: (value: unknown) => value,
+    optional: true,
+    unbuilt: unless === undefined ? true : { unless: (value: unknown) => value === unless },
+  }) as const;
+
+export const LANE_RULES = {
+  name: { expected: NAME_FORM, read: toName },
+  upstream: { expected: 'what defineUpstream returned', read: (v) => (isUpstream(v) ? v : undefined), optional: true },
+  payload: { expected: 'a schema with ~standard (zod, valibot, arktype, …)', read: toSchema, optional: true },
+  concurrency: { expected: 'a whole number from 1 to 10000', read: toCount(1, 10_000), preset: 8 },
+  priority: { expected: `a whole number from 0 to ${MAX_PRIORITY}`, read: toCount(0, MAX_PRIORITY), preset: 0 },
+  retry: {
+    expected: '{ attempts: 1 to 100, backoff: [durations], jitter: 0 to 1 }',
+    read: toRetry,
+    preset: RETRY,
+  },
+  timeout: { expected: `${DURATION_FORM}, more than 0`, read: toPositiveMs, preset: 60_000 },
+  // Done jobs answer for repeated keys, so they are never kept for less than a minute: at 15,000 jobs/s a small count
+  // alone would forget them within the second.
+  done: { expected: "{ keep: at least '1m', max: 1 to 10000000 }", read: toRetention(DONE, 60_000), preset: DONE },
+  dead: { expected: "{ keep: at least '1h', max: 1 to 10000000 }", read: toRetention(DEAD, 3_600_000), preset: DEAD },
+  runbook: { expected: 'a path or address of one line', read: toLine, optional: true },
+  agent: later('{ cooldown, charge }'),
+  ownership: {
+    expected: "'open' or 'exclusive'",
+    read: (v: unknown) => (v === 'open' || v === 'exclusive' ? v : undefined),
+    preset: 'open',
+    unbuilt: { unless: (v: unknown) => v === 'open' },
+  },
+  displaced: later("'park' or 'drain'"),
+  pods: later("'all' or 'one'", 'all'),
+  backlog: later('a whole number'),
+  dedupe: later("'content', a function, { by, for } or false"),
+  due: later(DURATION_FORM),
+} as const satisfies OptionRules;
+
+export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown>>(
+  options: LaneOptions<S>,
+): Lane<StandardSchemaV1.InferInput<S>, StandardSchemaV1.InferOutput<S>> {
+  const { values, unbuilt } = readOptions('lane', LANE_RULES, options);
+  const { name, upstream, payload, concurrency, priority, retry, timeout, done, dead, runbook } = values;
+  if (options.displaced !== undefined && values.ownership !== 'exclusive') {
+    throw new LanekeeperError(
+      'LK_DEFINITION',
+      `lane ${quote(name)}: displaced: expected ownership 'exclusive' beside it, got ${quote(options.ownership ?? 'open')}`,
+    );
+  }
+  return brand('lane', {
+    name,
+    tag: upstream?.name ?? name,
+    upstream,
+    payload: payload as StandardSchemaV1<StandardSchemaV1.InferInput<S>, StandardSchemaV1.InferOutput<S>> | undefined,
+    concurrency,
+    priority,
+    retry,
+    timeoutMs: timeout,
+    done,
+    dead,
+    runbook,
+    unbuilt: Object.freeze(unbuilt),
+  });
+}
+
+export function isLane(value: unknown): value is Lane {
+  return definitionKind(value) === 'lane';
+}
+
+function toSchema(value: unknown): StandardSchemaV1 | undefined {
+  // arktype's types are functions.
+  const isHolder = (typeof value === 'object' && value !== null) || typeof value === 'function';
+  return isHolder && '~standard' in (value as object) ? (value as StandardSchemaV1) : undefined;
+}
+
+function toLine(value: unknown): string | undefined {
+  return typeof value === 'string' && /^[^\p{Cc}]{1,500}$/u.test(value) ? value : undefined;
+}
+
+function hasOnly(value: unknown, ...keys: string[]): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.keys(value).every((key) => keys.includes(key));
+}
+
+function toRetry(value: unknown): RetryPolicy | undefined {
+  if (!hasOnly(value, 'attempts', 'backoff', 'jitter')) return undefined;
+  const attempts = toCount(1, 100)(value.attempts ?? RETRY.attempts);
+  const given = value.backoff ?? RETRY.backoffMs;
+  const backoffMs = Array.isArray(given) && given.length > 0 ? given.map(toDurationMs) : [undefined];
+  const jitter = value.jitter ?? RETRY.jitter;
+  if (attempts === undefined || backoffMs.includes(undefined)) return undefined;
+  if (typeof jitter !== 'number' || !(jitter >= 0 && jitter <= 1)) return undefined;
+  return Object.freeze({ attempts, backoffMs: Object.freeze(backoffMs as number[]), jitter });
+}
+
+function toRetention(preset: Retention, leastMs: number): (value: unknown) => Retention | undefined {
+  return (value) => {
+    if (!hasOnly(value, 'keep', 'max')) return undefined;
+    const keepMs = toDurationMs(value.keep ?? preset.keepMs);
+    const max = toCount(1, 10_000_000)(value.max ?? preset.max);
+    return keepMs === undefined || keepMs < leastMs || max === undefined ? undefined : Object.freeze({ keepMs, max });
+  };
+}

@@ -1,0 +1,72 @@
+// defineUpstream: an external API, as frozen data. What is shared by the lanes that name it lives under its name in Redis.
+
+import { brand, definitionKind, NAME_FORM, toName } from './definition.ts';
+import { type OptionRules, readOptions } from './options.ts';
+
+export interface UpstreamOptions {
+  name: string;
+  /** Where `ctx.fetch` sends to. May come from the environment, and be absent where no handler runs. */
+  baseUrl?: string | undefined;
+  /** Headers sent on every request: pin an API version here, so that a gradual rollout cannot answer from two. */
+  pins?: Record<string, string>;
+  /** Whether it honours `Idempotency-Key`. Default true: an unknown header harms nobody, a doubled post does. */
+  idempotency?: boolean;
+  limits?: unknown;
+  agents?: unknown;
+  breaker?: unknown;
+  resources?: unknown;
+  prices?: unknown;
+}
+
+export interface Upstream {
+  readonly name: string;
+  readonly baseUrl: string | undefined;
+  readonly pins: Readonly<Record<string, string>>;
+  readonly idempotency: boolean;
+  readonly unbuilt: readonly string[];
+}
+
+const kept = (expected: string) =>
+  ({ expected, read: (value: unknown) => value, optional: true, unbuilt: true }) as const;
+
+export const UPSTREAM_RULES = {
+  name: { expected: NAME_FORM, read: toName },
+  baseUrl: { expected: "an http or https address, such as 'https://api.example.com'", read: toBaseUrl, optional: true },
+  pins: { expected: 'header names with text values', read: toHeaders, preset: Object.freeze({}) },
+  idempotency: {
+    expected: 'true or false',
+    read: (value: unknown) => (typeof value === 'boolean' ? value : undefined),
+    preset: true,
+  },
+  limits: kept('a list of limits'),
+  agents: kept('a list of agents'),
+  breaker: kept('a breaker'),
+  resources: kept('a list of resources'),
+  prices: kept('prices'),
+} as const satisfies OptionRules;
+
+export function defineUpstream(options: UpstreamOptions): Upstream {
+  const { values, unbuilt } = readOptions('upstream', UPSTREAM_RULES, options);
+  const { name, baseUrl, pins, idempotency } = values;
+  return brand('upstream', { name, baseUrl, pins, idempotency, unbuilt: Object.freeze(unbuilt) });
+}
+
+export function isUpstream(value: unknown): value is Upstream {
+  return definitionKind(value) === 'upstream';
+}
+
+function toBaseUrl(value: unknown): string | undefined {
+  if (typeof value !== 'string' || !URL.canParse(value)) return undefined;
+  return /^https?:$/.test(new URL(value).protocol) ? value.replace(/\/+$/, '') : undefined;
+}
+
+function toHeaders(value: unknown): Readonly<Record<string, string>> | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  try {
+    new Headers(value as Record<string, string>);
+  } catch {
+    return undefined;
+  }
+  const entries = Object.entries(value);
+  return entries.every(([, text]) => typeof text === 'string') ? Object.freeze(Object.fromEntries(entries)) : undefined;
+}

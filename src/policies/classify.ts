@@ -1,0 +1,71 @@
+// What kind of failure is this? The only place that turns an upstream's answer, or anything a handler threw, into a class.
+
+import { type FailureClass, UpstreamError } from '../words/failure.ts';
+
+export interface AnswerFacts {
+  status: number;
+  headers: Headers;
+  body: unknown;
+}
+
+/** The class of an answer that is neither 2xx nor 3xx. */
+export function classifyAnswer({ status, headers, body }: AnswerFacts): FailureClass {
+  const limited = headers.has('retry-after') || headers.get('x-ratelimit-remaining')?.trim() === '0';
+  if (status === 402 || (isLimitStatus(status) && speaksOfQuota(body))) return 'quota';
+  // 403 with a limit's headers is how some APIs say 429; any other 4xx that names a time to come back means the same.
+  if (status === 429 || (status === 403 && limited)) return 'rate-limit';
+  if (status === 401 || status === 403 || status === 407) return 'auth';
+  if (status === 404 || status === 410) return 'gone';
+  if (status === 408) return 'timeout';
+  // 409, 423, 425: somebody else is at it. 421: the wrong connection. All pass.
+  if (status === 409 || status === 421 || status === 423 || status === 425 || status >= 500) return 'transient';
+  if (status === 400 || status === 405 || status === 406 || status === 415 || status === 422) return 'schema-drift';
+  if (limited) return 'rate-limit';
+  return 'fatal';
+}
+
+/** The class of whatever came out of a handler. Unknown exceptions may pass, as in every queue people know. */
+export function classifyThrown(thrown: unknown): FailureClass {
+  if (thrown instanceof UpstreamError) return thrown.class;
+  const { name, code, class: ofClass } = (thrown ?? {}) as { name?: string; code?: string; class?: FailureClass };
+  if (name === 'UpstreamError' && ofClass) return ofClass; // from a folder with its own copy of the package
+  if (name === 'TimeoutError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
+    return 'timeout';
+  // An answer that no longer parses: JSON.parse throws SyntaxError, zod ZodError, valibot ValiError, arktype TraversalError.
+  if (name === 'SyntaxError' || name === 'ZodError' || name === 'ValiError' || name === 'TraversalError') {
+    return 'schema-drift';
+  }
+  return 'transient';
+}
+
+/** When the upstream will listen again, epoch ms; null when it did not say, or said nonsense. */
+export function readRetryAfter(headers: Headers, nowAt: number): number | null {
+  const exactMs = toNumber(headers.get('retry-after-ms'));
+  if (exactMs !== null) return nowAt + exactMs;
+  const text = headers.get('retry-after');
+  const seconds = toNumber(text);
+  if (seconds !== null) return nowAt + seconds * 1_000;
+  const date = text ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(date)) return date;
+  if (headers.get('x-ratelimit-remaining')?.trim() !== '0') return null;
+  const reset = toNumber(headers.get('x-ratelimit-reset'));
+  if (reset === null) return null;
+  // Three dialects: epoch milliseconds, epoch seconds, seconds from now. A day of seconds separates the last two.
+  if (reset > 1e11) return reset;
+  return reset > 1e9 ? reset * 1_000 : nowAt + reset * 1_000;
+}
+
+function toNumber(text: string | null): number | null {
+  return text !== null && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : null;
+}
+
+function isLimitStatus(status: number): boolean {
+  return status === 429 || status === 403;
+}
+
+function speaksOfQuota(body: unknown): boolean {
+  if (typeof body !== 'object' || body === null) return false;
+  const { error, code, type } = body as { error?: unknown; code?: unknown; type?: unknown };
+  const inner = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown; type?: unknown };
+  return [error, code, type, inner.code, inner.type].some((word) => typeof word === 'string' && /quota/i.test(word));
+}

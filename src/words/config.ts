@@ -1,0 +1,71 @@
+// The environment, read once, checked, frozen. Nothing else in the engine reads process.env.
+
+import { resolve } from 'node:path';
+import { wrongOption } from './errors.ts';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface Config {
+  readonly redisUrl: string | undefined;
+  readonly prefix: string;
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly dataDir: string;
+  readonly logLevel: LogLevel;
+  /** Names of settings that are given but whose part is not built yet. */
+  readonly unbuilt: readonly string[];
+}
+
+/** Settings a later part reads. Given, they are accepted and named in one warning line. */
+export const UNBUILT_SETTINGS = ['LANEKEEPER_KEYS', 'LANEKEEPER_LOCK_URLS'] as const;
+
+export function readConfig(env: NodeJS.ProcessEnv, baseDir: string): Config {
+  return Object.freeze({
+    redisUrl: toRedisUrl(env.REDIS_URL),
+    prefix: toPrefix(env.LANEKEEPER_PREFIX ?? 'lk'),
+    port: toPort('LANEKEEPER_PORT', env.LANEKEEPER_PORT, 8080),
+    metricsPort: toPort('LANEKEEPER_METRICS_PORT', env.LANEKEEPER_METRICS_PORT, 9464),
+    dataDir: resolve(baseDir, env.LANEKEEPER_DATA || '.lanekeeper'),
+    logLevel: toLogLevel(env.LOG_LEVEL || 'info'),
+    unbuilt: UNBUILT_SETTINGS.filter((name) => env[name]),
+  });
+}
+
+function toRedisUrl(text: string | undefined): string | undefined {
+  if (!text) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !['redis:', 'rediss:'].includes(url.protocol) || !url.hostname) {
+    throw wrongOption('LK_CONFIG', 'REDIS_URL', "an address such as 'redis://127.0.0.1:6379'", withoutPassword(text));
+  }
+  return text;
+}
+
+/** Addresses appear in errors and logs; passwords never do. */
+export function withoutPassword(url: string): string {
+  return url.replace(/\/\/([^:@/]*):[^@/]*@/, '//$1:***@');
+}
+
+function toPrefix(text: string): string {
+  // Braces would move every key to one shard, colons would let one prefix reach into another's keys.
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(text)) {
+    throw wrongOption('LK_CONFIG', 'LANEKEEPER_PREFIX', '1 to 64 letters, digits, dots, dashes or underscores', text);
+  }
+  return text;
+}
+
+function toPort(name: string, text: string | undefined, preset: number): number {
+  if (text === undefined || text === '') return preset;
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) {
+    throw wrongOption('LK_CONFIG', name, 'a port from 1 to 65535, or 0 for any free one', text);
+  }
+  return port;
+}
+
+function toLogLevel(text: string): LogLevel {
+  if (!(LOG_LEVELS as readonly string[]).includes(text)) {
+    throw wrongOption('LK_CONFIG', 'LOG_LEVEL', `one of ${LOG_LEVELS.join(', ')}`, text);
+  }
+  return text as LogLevel;
+}

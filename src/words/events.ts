@@ -1,0 +1,95 @@
+// The one catalogue of what happens. Logs, metrics and the journal subscribe to it; the code that does the work knows none
+// of them, and a listener that throws hurts nobody else.
+
+import type { LogLevel } from './config.ts';
+import type { FailureClass } from './failure.ts';
+import type { Gate } from './outcome.ts';
+
+interface JobRef {
+  lane: string;
+  job: string;
+}
+
+export interface Events {
+  'attempt.started': JobRef & { attempt: number; start: number; agent: string | null; waitedMs: number };
+  'attempt.finished': JobRef & {
+    attempt: number;
+    outcome: 'done' | 'retry' | 'park' | 'dead';
+    class: FailureClass | null;
+    gate: Gate | null;
+    reason: string | null;
+    untilAt: number | null;
+    durationMs: number;
+    agent: string | null;
+  };
+  'attempt.returned': JobRef & { attempt: number; reason: string };
+  'attempt.lost': JobRef & { attempt: number; reason: string };
+  'admission.decided': JobRef & { verdict: 'park' | 'refuse'; gate: Gate | null; reason: string };
+  'settle.refused': JobRef & { attempt: number; outcome: string };
+  'job.stalled': JobRef;
+  'job.cancelled': JobRef & { who: string; reason: string | null; before: string };
+  'job.replayed': JobRef & { who: string; reason: string | null; class: FailureClass | null };
+  'pod.started': { lanes: string[]; concurrency: number };
+  'pod.draining': { running: number; deadlineMs: number; reason: string };
+  'pod.stopped': { returned: number };
+  'pod.blocked': { blockedMs: number; running: string };
+  'redis.lost': { reason: string };
+  'redis.back': { awayMs: number };
+  'redis.failing': { what: string; reason: string };
+  'option.unbuilt': { where: string; option: string };
+}
+
+export type EventName = keyof Events;
+
+/** How loud each event is in the log, and whether the journal keeps it. */
+export const EVENT_CATALOGUE = {
+  'attempt.started': { level: 'debug', journal: false },
+  'attempt.finished': { level: 'info', journal: true },
+  'attempt.returned': { level: 'info', journal: true },
+  'attempt.lost': { level: 'warn', journal: true },
+  'admission.decided': { level: 'debug', journal: false }, // the attempt.finished that follows is kept
+  'settle.refused': { level: 'warn', journal: true },
+  'job.stalled': { level: 'warn', journal: true },
+  'job.cancelled': { level: 'info', journal: true },
+  'job.replayed': { level: 'info', journal: true },
+  'pod.started': { level: 'info', journal: true },
+  'pod.draining': { level: 'info', journal: true },
+  'pod.stopped': { level: 'info', journal: true },
+  'pod.blocked': { level: 'error', journal: true },
+  'redis.lost': { level: 'error', journal: false }, // it could not be written; redis.back tells how long
+  'redis.back': { level: 'info', journal: true },
+  'redis.failing': { level: 'error', journal: false },
+  'option.unbuilt': { level: 'warn', journal: false },
+} as const satisfies Record<EventName, { level: LogLevel; journal: boolean }>;
+
+export type AnyListener = <N extends EventName>(name: N, data: Events[N]) => void;
+
+export interface EventHub {
+  emit<N extends EventName>(name: N, data: Events[N]): void;
+  on<N extends EventName>(name: N, listener: (data: Events[N]) => void): void;
+  onAny(listener: AnyListener): void;
+}
+
+export function createEventHub(onListenerError: (error: unknown) => void = () => {}): EventHub {
+  const byName = new Map<EventName, ((data: never) => void)[]>();
+  const all: AnyListener[] = [];
+  const safely = (call: () => void) => {
+    try {
+      call();
+    } catch (error) {
+      onListenerError(error);
+    }
+  };
+  return {
+    emit(name, data) {
+      for (const listener of byName.get(name) ?? []) safely(() => (listener as (d: typeof data) => void)(data));
+      for (const listener of all) safely(() => listener(name, data));
+    },
+    on(name, listener) {
+      byName.set(name, [...(byName.get(name) ?? []), listener as (data: never) => void]);
+    },
+    onAny(listener) {
+      all.push(listener);
+    },
+  };
+}

@@ -1,0 +1,43 @@
+// Every Redis key there is. One hash tag per upstream, so that a queue, its agents and its limits share a shard and move
+// together; a lane without an upstream is its own tag. Ours never start like a queue's keys, so no job id can collide.
+
+/** Where a lane lives. */
+export interface LaneAddress {
+  name: string;
+  /** The upstream's name, or the lane's own. */
+  tag: string;
+}
+
+export interface Keys {
+  readonly prefix: string;
+  /** BullMQ's `prefix` option for a lane: its keys are `<this>:<lane>:…`. */
+  queuePrefix(lane: LaneAddress): string;
+  /** STREAM of packed batches. Written by every pod and door of the tag, trimmed by length; lives as long as the tag. */
+  journal(tag: string): string;
+  /** HASH pod -> JSON of its last heartbeat. A pod removes itself; a dead one is dropped by the others after a minute. */
+  pods(): string;
+  /** STRING held with PX by the pod that sweeps now; whoever finds it free sweeps next. */
+  sweep(lanes: string): string;
+  /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
+  ring(pod: string): string;
+}
+
+export function createKeys(prefix: string): Keys {
+  return Object.freeze({
+    prefix,
+    queuePrefix: (lane: LaneAddress) => `${prefix}:q:{${lane.tag}}`,
+    journal: (tag: string) => `${prefix}:u:{${tag}}:journal`,
+    pods: () => `${prefix}:pods`,
+    sweep: (lanes: string) => `${prefix}:sweep:${lanes}`,
+    ring: (pod: string) => `${prefix}:ring:${pod}`,
+  });
+}
+
+/** Fields of ours in BullMQ's job hash. They are written in the same script as BullMQ's own move. */
+export const JOB_FIELDS = {
+  gate: 'lk:gate', // what it was parked for; stale once the job left the delayed set
+  until: 'lk:until', // epoch ms
+  reason: 'lk:reason', // one line for `why`
+  since: 'lk:since', // epoch ms at which it began to wait
+  parks: 'lk:parks', // times a 429 or quota sent it back without an attempt
+} as const;
