@@ -11,7 +11,8 @@ export type Gate = (typeof GATES)[number];
 export type Outcome =
   | { kind: 'done'; result: unknown }
   | { kind: 'retry'; afterMs: number; class: FailureClass; error: Error }
-  | { kind: 'park'; gate: Gate; untilAt: number; reason: string; class: FailureClass | null }
+  /** `parks` counts those for a 429 or quota; absent for any other gate. */
+  | { kind: 'park'; gate: Gate; untilAt: number; reason: string; class: FailureClass | null; parks?: number }
   | { kind: 'dead'; class: FailureClass; error: Error }
   /** Back to the head of the line, as if it had not been fetched: the pod is leaving. */
   | { kind: 'return' }

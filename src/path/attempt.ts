@@ -1,0 +1,117 @@
+// One run of a handler: its facts, its end. An attempt is over when it is settled, timed out, lost its lock or its pod
+// leaves; from then on its context refuses to send. The lock's deadline is kept on the monotonic clock, counted from before
+// the lock was asked for, so that a pod that slept through it knows before it asks anybody.
+
+import type { FetchedJob } from '../store/lane-queue.ts';
+import { LOCK_MS } from '../store/lane-queue.ts';
+import type { Clock } from '../words/clock.ts';
+import type { Job } from './handler.ts';
+import type { Lane } from './lane.ts';
+
+/** Between "our clock says the lock is over" and "Redis gives the job to another": room for clocks that tick unevenly. */
+const LOCK_MARGIN_MS = 1_000;
+
+export type EndReason = 'settled' | 'timeout' | 'lost' | 'leaving';
+
+export interface Attempt {
+  readonly lane: Lane;
+  readonly raw: FetchedJob;
+  readonly token: string;
+  readonly id: string;
+  /** 1 for the first; waiting does not raise it. */
+  readonly number: number;
+  /** How often the job was started, whatever came of it. Never falls: the fence of an open lane. */
+  readonly start: number;
+  readonly agent: string | null;
+  readonly key: string | null;
+  /** As sent; the schema has not seen it yet. */
+  readonly input: unknown;
+  readonly startedMonoAt: number;
+  readonly signal: AbortSignal;
+  /** Why it is over; undefined while it runs. */
+  readonly ended: EndReason | undefined;
+  /** True from the moment its settle is sent: a renewal that fails then means nothing. */
+  isSettling: boolean;
+  /** The last instant (monotonic) at which its lock is surely ours. */
+  lockedUntilMono: number;
+  isLocked(): boolean;
+  end(reason: EndReason, error?: Error): void;
+  /** Resolves with the reason when the attempt is over before its handler. */
+  readonly whenEnded: Promise<EndReason>;
+}
+
+export function beginAttempt(lane: Lane, raw: FetchedJob, token: string, askedMonoAt: number, clock: Clock): Attempt {
+  const controller = new AbortController();
+  const { payload, agent, key } = readEnvelope(raw.data);
+  let ended: EndReason | undefined;
+  let announce: (reason: EndReason) => void;
+  const whenEnded = new Promise<EndReason>((resolve) => {
+    announce = resolve;
+  });
+  return {
+    lane,
+    raw,
+    token,
+    id: raw.id,
+    number: raw.attemptsMade + 1,
+    start: raw.attemptsStarted,
+    agent,
+    key,
+    input: payload,
+    startedMonoAt: clock.mono(),
+    signal: controller.signal,
+    whenEnded,
+    isSettling: false,
+    lockedUntilMono: lockDeadline(askedMonoAt),
+    get ended() {
+      return ended;
+    },
+    isLocked() {
+      return clock.mono() < this.lockedUntilMono;
+    },
+    end(reason, error) {
+      if (ended) return;
+      ended = reason;
+      // Only a cut-off handler is told; aborting after a normal end would reject requests nobody waits for.
+      if (reason !== 'settled') controller.abort(error);
+      announce(reason);
+    },
+  };
+}
+
+export function lockDeadline(askedMonoAt: number): number {
+  return askedMonoAt + LOCK_MS - LOCK_MARGIN_MS;
+}
+
+export function toJob(attempt: Attempt, payload: unknown): Job {
+  return Object.freeze({
+    id: attempt.id,
+    lane: attempt.lane.name,
+    payload,
+    agent: attempt.agent,
+    attempt: attempt.number,
+    key: attempt.key,
+    enqueuedAt: attempt.raw.timestamp,
+  });
+}
+
+export interface Envelope {
+  lk: 1;
+  payload: unknown;
+  agent?: string;
+  key?: string;
+}
+
+/** `data` is the payload, or our envelope around it. Anything else that says `lk` is refused at admission, by its shape. */
+export function readEnvelope(data: string): { payload: unknown; agent: string | null; key: string | null } {
+  const parsed: unknown = JSON.parse(data);
+  if (typeof parsed !== 'object' || parsed === null || (parsed as Envelope).lk !== 1) {
+    return { payload: parsed, agent: null, key: null };
+  }
+  const { payload, agent, key } = parsed as Envelope;
+  return {
+    payload,
+    agent: typeof agent === 'string' ? agent : null,
+    key: typeof key === 'string' ? key : null,
+  };
+}

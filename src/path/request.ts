@@ -1,0 +1,110 @@
+// ctx.fetch: a request to the lane's upstream, by an attempt that still may. Adds the base URL, the pins, the fence and the
+// idempotency key; turns every answer that is not 2xx or 3xx into an UpstreamError with its class.
+
+import { classifyAnswer, classifyThrown, readRetryAfter } from '../policies/classify.ts';
+import type { Clock } from '../words/clock.ts';
+import { LanekeeperError, quote, toError } from '../words/errors.ts';
+import { UpstreamError } from '../words/failure.ts';
+import type { Attempt } from './attempt.ts';
+import type { Context } from './handler.ts';
+
+/** An error page is kept for the dead letter, not a download. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] {
+  const { lane, id } = attempt;
+  let effects = 0;
+
+  return async (path, { raw = false, ...init } = {}) => {
+    refuseIfOver(attempt, `fetch ${quote(path)}`);
+    const url = toUrl(lane, path);
+    const method = (init.method ?? 'GET').toUpperCase();
+    const headers = new Headers(lane.upstream?.pins);
+    new Headers(init.headers).forEach((value, name) => {
+      headers.set(name, value);
+    });
+    headers.set('x-fence-token', String(attempt.start));
+    headers.set('x-fence-scope', id);
+    // The same for every attempt, so that a post whose answer was lost is not made twice.
+    const isEffect = method !== 'GET' && method !== 'HEAD';
+    if (isEffect && lane.upstream?.idempotency !== false && !headers.has('idempotency-key')) {
+      effects++;
+      headers.set('idempotency-key', effects === 1 ? id : `${id}/${effects}`);
+    }
+    const signal = init.signal ? AbortSignal.any([attempt.signal, init.signal]) : attempt.signal;
+
+    let answer: Response;
+    try {
+      answer = await fetch(url, { redirect: 'manual', ...init, method, headers, signal });
+    } catch (thrown) {
+      if (signal.aborted) throw signal.reason ?? thrown;
+      const cause = toError((thrown as Error).cause ?? thrown);
+      const what = (cause as { code?: string }).code ?? cause.message;
+      throw new UpstreamError(`${method} ${url.pathname}: no answer: ${what}`, {
+        class: classifyThrown(cause),
+        status: null,
+        cause: thrown,
+      });
+    }
+    if (raw || answer.status < 400) return answer;
+    const body = await readBody(answer);
+    throw new UpstreamError(`${method} ${url.pathname}: ${answer.status}${sayBody(body)}`, {
+      class: classifyAnswer({ status: answer.status, headers: answer.headers, body }),
+      status: answer.status,
+      retryAfterAt: readRetryAfter(answer.headers, clock.now()),
+      body,
+    });
+  };
+}
+
+/** Nothing leaves a pod for an attempt that is over, or whose lock has run out by this pod's own monotonic clock. */
+export function refuseIfOver(attempt: Attempt, what: string): void {
+  if (!attempt.ended && !attempt.isLocked()) attempt.end('lost', attemptOver(attempt, 'its lock ran out'));
+  if (attempt.ended) throw attemptOver(attempt, `${what} came after its end (${attempt.ended})`);
+}
+
+export function attemptOver(attempt: Attempt, why: string): LanekeeperError {
+  return new LanekeeperError(
+    'LK_ATTEMPT_OVER',
+    `attempt ${attempt.number} of ${attempt.lane.name}/${attempt.id} is over: ${why}`,
+  );
+}
+
+function toUrl(lane: Attempt['lane'], path: string): URL {
+  const base = lane.upstream?.baseUrl;
+  if (base) {
+    if (typeof path === 'string' && path.startsWith('/') && !path.startsWith('//')) return new URL(base + path);
+    throw new LanekeeperError('LK_INPUT', `ctx.fetch: expected a path of ${base} such as '/posts', got ${quote(path)}`);
+  }
+  if (typeof path === 'string' && /^https?:\/\//.test(path) && URL.canParse(path)) return new URL(path);
+  const owner = lane.upstream ? `upstream ${quote(lane.upstream.name)}` : `lane ${quote(lane.name)}`;
+  throw new LanekeeperError(
+    'LK_INPUT',
+    `ctx.fetch: ${owner} has no baseUrl: expected a full address, got ${quote(path)}`,
+  );
+}
+
+async function readBody(answer: Response): Promise<unknown> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const part of answer.body ?? []) {
+      parts.push(part);
+      bytes += part.byteLength;
+      if (bytes >= MAX_BODY_BYTES) break;
+    }
+  } catch {
+    // The status is what counts; a body that breaks off tells what it told.
+  }
+  const text = Buffer.concat(parts).subarray(0, MAX_BODY_BYTES).toString('utf8');
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function sayBody(body: unknown): string {
+  const text = (typeof body === 'string' ? body : JSON.stringify(body)).replace(/\s+/g, ' ').trim();
+  return text ? ` ${text.length > 200 ? `${text.slice(0, 197)}...` : text}` : '';
+}

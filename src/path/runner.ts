@@ -1,0 +1,198 @@
+// One attempt, aloud: admit -> handle -> settle. Outcomes are values; this is the one place where something thrown, timed
+// out or cut off becomes one.
+
+import type { Logger } from 'pino';
+import { classifyThrown } from '../policies/classify.ts';
+import { decide } from '../policies/retry.ts';
+import type { LaneQueue } from '../store/lane-queue.ts';
+import type { Clock } from '../words/clock.ts';
+import { toDurationMs } from '../words/duration.ts';
+import { LanekeeperError, quote, toError } from '../words/errors.ts';
+import type { EventHub } from '../words/events.ts';
+import type { FailureClass, UpstreamError } from '../words/failure.ts';
+import { toEpochMs } from '../words/instant.ts';
+import { JOB_FIELDS } from '../words/keys.ts';
+import {
+  type Answer,
+  answerKind,
+  type DeadAnswer,
+  type Outcome,
+  type ParkAnswer,
+  type RetryAnswer,
+} from '../words/outcome.ts';
+import type { Admit } from './admission.ts';
+import { type Attempt, beginAttempt, type EndReason, toJob } from './attempt.ts';
+import { createContext } from './context.ts';
+import type { Handler } from './handler.ts';
+import type { Settle } from './settle.ts';
+import type { RunJob } from './source.ts';
+
+/** A result is an answer to keep beside the job, not a file store. */
+const MAX_RESULT_CHARS = 1024 * 1024;
+
+export interface RunnerOptions {
+  handler: Handler;
+  laneQueue: LaneQueue;
+  admit: Admit;
+  settle: Settle;
+  /** The attempts that run in this pod now: their locks are renewed, and a leaving pod ends them. */
+  attempts: Set<Attempt>;
+  clock: Clock;
+  events: EventHub;
+  log: Logger;
+  random?: () => number;
+}
+
+export function createRunner(options: RunnerOptions): RunJob {
+  const { handler, laneQueue, admit, settle, attempts, clock, events, log, random = Math.random } = options;
+  const { lane } = handler;
+
+  return async (raw, token, askedMonoAt, wantsNext) => {
+    const attempt = beginAttempt(lane, raw, token, askedMonoAt, clock);
+    attempts.add(attempt);
+    try {
+      const outcome = await toStorable(await runToOutcome(attempt));
+      attempt.end('settled');
+      return await settle(attempt, outcome, wantsNext);
+    } finally {
+      attempts.delete(attempt);
+    }
+  };
+
+  async function runToOutcome(attempt: Attempt): Promise<Outcome> {
+    events.emit('attempt.started', {
+      lane: lane.name,
+      job: attempt.id,
+      attempt: attempt.number,
+      start: attempt.start,
+      agent: attempt.agent,
+      waitedMs: Math.max(0, clock.now() - attempt.raw.timestamp),
+    });
+    try {
+      const verdict = await admit(attempt);
+      if (verdict.kind === 'admit') return await runHandler(attempt, verdict.payload);
+      const { reason } = verdict;
+      const gate = verdict.kind === 'park' ? verdict.gate : null;
+      events.emit('admission.decided', { lane: lane.name, job: attempt.id, verdict: verdict.kind, gate, reason });
+      return verdict.kind === 'park'
+        ? { ...verdict, class: null }
+        : { kind: 'dead', class: verdict.class, error: new LanekeeperError('LK_INPUT', reason) };
+    } catch (thrown) {
+      return fromThrown(attempt, thrown);
+    }
+  }
+
+  async function runHandler(attempt: Attempt, payload: unknown): Promise<Outcome> {
+    const timer = setTimeout(() => {
+      attempt.end('timeout', new DOMException(`no end within ${lane.timeoutMs} ms`, 'TimeoutError'));
+    }, lane.timeoutMs);
+    const handled = (async () => handler.run(toJob(attempt, payload), createContext(attempt, laneQueue, clock, log)))();
+    // A handler that goes on after its attempt was cut off may still throw: nobody waits for it any more.
+    handled.catch(() => {});
+    try {
+      const returned = await Promise.race([
+        handled,
+        attempt.whenEnded.then((reason) => Promise.reject(new Ended(reason))),
+      ]);
+      if (attempt.ended) return fromEnd(attempt, attempt.ended);
+      return await fromReturned(attempt, returned);
+    } catch (thrown) {
+      if (attempt.ended) return fromEnd(attempt, attempt.ended);
+      return fromThrown(attempt, thrown);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  function fromEnd(attempt: Attempt, reason: EndReason): Outcome | Promise<Outcome> {
+    if (reason === 'leaving') return { kind: 'return' };
+    if (reason === 'lost') return { kind: 'lost', reason: 'its lock was lost; another pod may run it' };
+    return fromFailure(attempt, 'timeout', new Error(`no end within ${lane.timeoutMs} ms`));
+  }
+
+  function fromReturned(attempt: Attempt, returned: unknown): Outcome | Promise<Outcome> {
+    switch (answerKind(returned)) {
+      case 'retry':
+        return fromRetry(attempt, returned as RetryAnswer);
+      case 'park':
+        return fromPark(returned as ParkAnswer);
+      case 'dead':
+        return { kind: 'dead', class: 'fatal', error: new Error(String((returned as DeadAnswer).reason)) };
+      default:
+        return { kind: 'done', result: returned as Exclude<unknown, Answer> };
+    }
+  }
+
+  async function fromRetry(attempt: Attempt, answer: RetryAnswer): Promise<Outcome> {
+    const afterMs = answer.after === undefined ? undefined : toDurationMs(answer.after);
+    if (answer.after !== undefined && afterMs === undefined)
+      return wrongAnswer('retry({ after })', 'a duration', answer.after);
+    const outcome = await fromFailure(
+      attempt,
+      'transient',
+      new Error(answer.reason ?? 'the handler asked for a retry'),
+    );
+    return outcome.kind === 'retry' && afterMs !== undefined ? { ...outcome, afterMs } : outcome;
+  }
+
+  function fromPark(answer: ParkAnswer): Outcome {
+    const untilAt = toEpochMs(answer.until);
+    if (untilAt === undefined) return wrongAnswer('park({ until })', 'a Date, epoch ms or RFC 3339 text', answer.until);
+    return {
+      kind: 'park',
+      gate: 'schedule',
+      untilAt,
+      reason: String(answer.reason ?? 'the handler parked it'),
+      class: null,
+    };
+  }
+
+  function wrongAnswer(what: string, expected: string, got: unknown): Outcome {
+    const error = new LanekeeperError('LK_INPUT', `${what}: expected ${expected}, got ${quote(got)}`);
+    return { kind: 'dead', class: 'fatal', error };
+  }
+
+  function fromThrown(attempt: Attempt, thrown: unknown): Promise<Outcome> {
+    return fromFailure(attempt, classifyThrown(thrown), toError(thrown));
+  }
+
+  async function fromFailure(attempt: Attempt, failure: FailureClass, error: Error): Promise<Outcome> {
+    const waits = failure === 'rate-limit' || failure === 'quota';
+    const parks = waits ? await countParks(attempt) : 0;
+    const { retryAfterAt = null } = error as Partial<UpstreamError>;
+    const askedMs = retryAfterAt === null ? null : retryAfterAt - clock.now();
+    const decision = decide(lane.retry, { class: failure, attempt: attempt.number, parks, askedMs, random: random() });
+    if (decision.kind === 'retry') return { kind: 'retry', afterMs: decision.afterMs, class: failure, error };
+    if (decision.kind === 'dead') return { kind: 'dead', class: decision.class, error };
+    const untilAt = clock.now() + decision.afterMs;
+    return { kind: 'park', gate: 'limit', untilAt, reason: error.message, class: failure, parks: parks + 1 };
+  }
+
+  /** Read only when it matters: a job that meets no limit costs no command for it. */
+  async function countParks(attempt: Attempt): Promise<number> {
+    return Number((await laneQueue.redis.hget(laneQueue.jobKey(attempt.id), JOB_FIELDS.parks)) ?? 0);
+  }
+
+  /** A result that cannot be kept is found before the commit: running the job again would do its effect again. */
+  function toStorable(outcome: Outcome): Outcome {
+    if (outcome.kind !== 'done' || outcome.result === undefined) return outcome;
+    try {
+      const chars = JSON.stringify(outcome.result)?.length ?? 0;
+      if (chars <= MAX_RESULT_CHARS) return outcome;
+      const error = new LanekeeperError(
+        'LK_INPUT',
+        `its result: expected at most ${MAX_RESULT_CHARS} characters of JSON, got ${chars}`,
+      );
+      return { kind: 'dead', class: 'fatal', error };
+    } catch (thrown) {
+      const error = new LanekeeperError('LK_INPUT', `its result cannot be stored as JSON: ${toError(thrown).message}`);
+      return { kind: 'dead', class: 'fatal', error };
+    }
+  }
+}
+
+class Ended extends Error {
+  constructor(reason: EndReason) {
+    super(`the attempt is over: ${reason}`);
+  }
+}

@@ -1,0 +1,166 @@
+// The end of an attempt, as one move of BullMQ's: the commit. Its script checks the job's lock, so of two pods that ran one
+// job only the holder settles. Where there is room, the same round trip fetches the next job. What follows it (events,
+// journal) may be lost with the pod; what is true stands in the queue.
+
+import type { KeepJobs, MinimalJob } from 'bullmq';
+import { type Fetched, isNotOurs, type LaneQueue, toFetched } from '../store/lane-queue.ts';
+import type { Clock } from '../words/clock.ts';
+import { toError } from '../words/errors.ts';
+import type { EventHub } from '../words/events.ts';
+import { JOB_FIELDS } from '../words/keys.ts';
+import type { Outcome } from '../words/outcome.ts';
+import type { Attempt } from './attempt.ts';
+import type { Retention } from './lane.ts';
+import { appendStack } from './stack.ts';
+
+/** Redis refuses writes when it is full: the attempt keeps its lock and asks again. */
+const REFUSED_PAUSE_MS = 1_000;
+
+export type Settle = (attempt: Attempt, outcome: Outcome, wantsNext: () => boolean) => Promise<Fetched | undefined>;
+
+export interface SettleOptions {
+  pod: string;
+  laneQueue: LaneQueue;
+  clock: Clock;
+  events: EventHub;
+}
+
+export function createSettle({ pod, laneQueue, clock, events }: SettleOptions): Settle {
+  return async (attempt, outcome, wantsNext) => {
+    const ref = { lane: attempt.lane.name, job: attempt.id, attempt: attempt.number };
+    if (outcome.kind === 'lost') {
+      events.emit('attempt.lost', { ...ref, reason: outcome.reason });
+      return undefined;
+    }
+    attempt.isSettling = true;
+    for (;;) {
+      try {
+        const fetched = await move(laneQueue, attempt, outcome, pod, clock, wantsNext());
+        announce(attempt, outcome, clock, events);
+        return fetched;
+      } catch (error) {
+        if (isNotOurs(error)) {
+          events.emit('settle.refused', { ...ref, outcome: outcome.kind });
+          return undefined;
+        }
+        events.emit('redis.failing', { what: `settle in ${ref.lane}`, reason: toError(error).message });
+        if (!attempt.isLocked()) {
+          events.emit('attempt.lost', { ...ref, reason: 'Redis refused to settle it until its lock ran out' });
+          return undefined;
+        }
+        await new Promise((resolve) => setTimeout(resolve, REFUSED_PAUSE_MS));
+      }
+    }
+  };
+}
+
+async function move(
+  { backend, redis, marker }: LaneQueue,
+  attempt: Attempt,
+  outcome: Exclude<Outcome, { kind: 'lost' }>,
+  pod: string,
+  clock: Clock,
+  fetchNext: boolean,
+): Promise<Fetched | undefined> {
+  const { id, token, lane, raw } = attempt;
+  const job = { id, opts: { ...raw.opts, attempts: lane.retry.attempts } } as unknown as MinimalJob;
+  const nowAt = clock.now();
+  const next = (reply: unknown) => (fetchNext ? toFetched(reply) : undefined);
+
+  switch (outcome.kind) {
+    case 'done': {
+      const { result } = await backend.moveToCompleted(job, outcome.result, toKeep(lane.done), token, fetchNext);
+      return next(result);
+    }
+    case 'dead': {
+      const fields = failureFields(attempt, outcome, pod, nowAt);
+      const { result } = await backend.moveToFailed(
+        job,
+        fields.failedReason,
+        toKeep(lane.dead),
+        token,
+        fetchNext,
+        fields,
+      );
+      return next(result);
+    }
+    case 'retry': {
+      const fieldsToUpdate = {
+        ...failureFields(attempt, outcome, pod, nowAt),
+        ...waitingFields(
+          '',
+          nowAt + outcome.afterMs,
+          `attempt ${attempt.number} of ${lane.retry.attempts} failed: ${outcome.class}: ${outcome.error.message}`,
+          nowAt,
+        ),
+      };
+      return next(await backend.moveToDelayed(id, nowAt, outcome.afterMs, token, { fieldsToUpdate, fetchNext }));
+    }
+    case 'park': {
+      const fieldsToUpdate = {
+        ...waitingFields(outcome.gate, outcome.untilAt, outcome.reason, nowAt),
+        ...(outcome.parks === undefined ? {} : { [JOB_FIELDS.parks]: outcome.parks }),
+      };
+      const delayMs = Math.max(0, outcome.untilAt - nowAt);
+      return next(
+        await backend.moveToDelayed(id, nowAt, delayMs, token, { skipAttempt: true, fieldsToUpdate, fetchNext }),
+      );
+    }
+    case 'return': {
+      await backend.moveJobFromActiveToWait(id, token);
+      // BullMQ rings no bell when it pushes back a job with a priority: without this, others look again only after 5 s.
+      if (raw.priority) await redis.zadd(marker, 0, '0').catch(() => {});
+      return undefined;
+    }
+  }
+}
+
+function failureFields(
+  attempt: Attempt,
+  { class: ofClass, error }: Extract<Outcome, { kind: 'retry' | 'dead' }>,
+  pod: string,
+  at: number,
+) {
+  const facts = {
+    class: ofClass,
+    attempt: attempt.number,
+    attempts: attempt.lane.retry.attempts,
+    pod,
+    agent: attempt.agent,
+    at,
+  };
+  return { failedReason: error.message, stacktrace: appendStack(attempt.raw.stacktrace, facts, error) };
+}
+
+function waitingFields(gate: string, untilAt: number, reason: string, sinceAt: number) {
+  return {
+    [JOB_FIELDS.gate]: gate,
+    [JOB_FIELDS.until]: untilAt,
+    [JOB_FIELDS.reason]: reason.slice(0, 500),
+    [JOB_FIELDS.since]: sinceAt,
+  };
+}
+
+function toKeep({ keepMs, max }: Retention): KeepJobs {
+  return { age: Math.ceil(keepMs / 1_000), count: max };
+}
+
+function announce(attempt: Attempt, outcome: Exclude<Outcome, { kind: 'lost' }>, clock: Clock, events: EventHub): void {
+  const ref = { lane: attempt.lane.name, job: attempt.id, attempt: attempt.number };
+  if (outcome.kind === 'return') {
+    events.emit('attempt.returned', { ...ref, reason: 'its pod is leaving' });
+    return;
+  }
+  const failure = outcome.kind === 'retry' || outcome.kind === 'dead' ? outcome : undefined;
+  const parked = outcome.kind === 'park' ? outcome : undefined;
+  events.emit('attempt.finished', {
+    ...ref,
+    outcome: outcome.kind,
+    class: failure?.class ?? parked?.class ?? null,
+    gate: parked?.gate ?? null,
+    reason: failure?.error.message ?? parked?.reason ?? null,
+    untilAt: parked?.untilAt ?? (outcome.kind === 'retry' ? clock.now() + outcome.afterMs : null),
+    durationMs: clock.mono() - attempt.startedMonoAt,
+    agent: attempt.agent,
+  });
+}

@@ -1,0 +1,127 @@
+// Decides when a lane fetches. A job is fetched only when the lane and the pod have room for it, by BullMQ's own script;
+// while there is work, the settle of one job brings the next in the same round trip. Idle, the lane listens to the bell.
+
+import type { Bell } from '../store/bell.ts';
+import { type Fetched, type FetchedJob, type LaneQueue, toFetched } from '../store/lane-queue.ts';
+import type { Clock } from '../words/clock.ts';
+import { toError } from '../words/errors.ts';
+import type { EventHub } from '../words/events.ts';
+import type { Slots } from './slots.ts';
+
+/** Runs one job to its settle. Resolves with what the settle fetched, if it was to fetch and did. */
+export type RunJob = (
+  job: FetchedJob,
+  token: string,
+  fetchedMonoAt: number,
+  wantsNext: () => boolean,
+) => Promise<Fetched | undefined>;
+
+export interface SourceOptions {
+  pod: string;
+  laneQueue: LaneQueue;
+  concurrency: number;
+  slots: Slots;
+  bell: Bell;
+  run: RunJob;
+  /** Puts back a job that came in after the source was told to stop. */
+  giveBack: (job: FetchedJob, token: string) => Promise<void>;
+  clock: Clock;
+  events: EventHub;
+}
+
+export interface Source {
+  start(): void;
+  /** Fetches nothing more. Resolves when no fetch is under way. */
+  stop(): Promise<void>;
+}
+
+/** After a fetch that Redis refused (out of memory, say): a pod must not spin on it 4,000 times a second. */
+const REFUSED_PAUSE_MS = 1_000;
+/** setTimeout fires at once above this. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export function createSource(options: SourceOptions): Source {
+  const { pod, laneQueue, concurrency, slots, bell, run, giveBack, clock, events } = options;
+  const { name } = laneQueue.lane;
+  let running = 0;
+  let starts = 0;
+  let isStopping = false;
+  let feeding: Promise<void> | undefined;
+  let alarm: NodeJS.Timeout | undefined;
+
+  function feed(): Promise<void> {
+    feeding ??= fetchUntilIdleOrFull().finally(() => {
+      feeding = undefined;
+    });
+    return feeding;
+  }
+
+  async function fetchUntilIdleOrFull(): Promise<void> {
+    while (!isStopping && running < concurrency) {
+      if (!slots.tryTake()) return slots.whenFree(name, feed);
+      const token = `${pod}:${starts++}`;
+      const askedAt = clock.mono();
+      let fetched: Fetched;
+      try {
+        fetched = toFetched(await laneQueue.backend.moveToActive(token, pod));
+      } catch (error) {
+        slots.giveBack();
+        events.emit('redis.failing', { what: `fetch from ${name}`, reason: toError(error).message });
+        wakeIn(REFUSED_PAUSE_MS);
+        return;
+      }
+      if (!fetched.job) {
+        slots.giveBack();
+        idleUntil(fetched.nextAt);
+        return;
+      }
+      if (isStopping) {
+        await giveBack(fetched.job, token);
+        slots.giveBack();
+        return;
+      }
+      running++;
+      void work(fetched.job, token, askedAt);
+    }
+  }
+
+  async function work(first: FetchedJob, token: string, askedAt: number): Promise<void> {
+    let next: Fetched | undefined = { job: first, nextAt: 0 };
+    let fetchedMonoAt = askedAt;
+    const wantsNext = () => {
+      fetchedMonoAt = clock.mono(); // the next job's lock counts from before it was asked for
+      return !isStopping && !slots.wantedByAnother(name);
+    };
+    while (next?.job) next = await run(next.job, token, fetchedMonoAt, wantsNext);
+    running--;
+    slots.giveBack();
+    if (isStopping) return;
+    // An empty answer came with the next delayed instant; no answer means that nobody asked.
+    if (next && running < concurrency) idleUntil(next.nextAt);
+    else void feed();
+  }
+
+  function idleUntil(dueAt: number): void {
+    if (isStopping) return;
+    if (dueAt > 0) wakeIn(dueAt - clock.now());
+    bell.listen(laneQueue.marker, (rungFor) => {
+      if (rungFor <= clock.now()) return feed();
+      idleUntil(rungFor);
+    });
+  }
+
+  function wakeIn(ms: number): void {
+    clearTimeout(alarm);
+    alarm = setTimeout(feed, Math.min(Math.max(0, Math.ceil(ms)), MAX_TIMER_MS));
+  }
+
+  return {
+    start: () => void feed(),
+    async stop() {
+      isStopping = true;
+      clearTimeout(alarm);
+      bell.mute(laneQueue.marker);
+      await feeding;
+    },
+  };
+}

@@ -1,0 +1,18 @@
+// Instants as people and programs write them, as epoch ms. What cannot be an instant is undefined, never a guess.
+
+/** The year 2255: above it, BullMQ's score of a delayed job (instant x 4096) is no longer exact. */
+const MAX_EPOCH_MS = 2 ** 53 / 4096;
+
+export const INSTANT_FORM = "an instant such as '2030-01-31T08:00:00Z', a Date or epoch milliseconds";
+
+export function toEpochMs(value: unknown): number | undefined {
+  const ms = value instanceof Date ? value.getTime() : typeof value === 'string' ? parseRfc3339(value) : value;
+  return typeof ms === 'number' && Number.isFinite(ms) && ms >= 0 && ms <= MAX_EPOCH_MS ? Math.round(ms) : undefined;
+}
+
+/** Date.parse also takes '1', 'May' and local times: an instant without a zone means another moment on every machine. */
+function parseRfc3339(text: string): number {
+  return /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN;
+}
