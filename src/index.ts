@@ -1,0 +1,17 @@
+// The front door of the package: what queues/, workers/ and other services import.
+
+export {
+  type Context,
+  type Handler,
+  type HandlerOptions,
+  handle,
+  type Job,
+  type Probe,
+  probe,
+} from './path/handler.ts';
+export { defineLane, type Lane, type LaneOptions } from './path/lane.ts';
+export { type Added, type AddOptions, createProducer, type Producer, type ProducerOptions } from './path/producer.ts';
+export { defineUpstream, type Upstream, type UpstreamOptions } from './path/upstream.ts';
+export { ERROR_CODES, type ErrorCode, LanekeeperError } from './words/errors.ts';
+export { FAILURE_CLASSES, type FailureClass, UpstreamError } from './words/failure.ts';
+export { dead, park, retry } from './words/outcome.ts';

@@ -1,0 +1,200 @@
+// Looks at lanes and jobs and changes nothing: counts, lists, one job whole, and why it waits.
+
+import type { JobJson, JobType } from 'bullmq';
+import type { LaneQueue } from '../store/lane-queue.ts';
+import { LanekeeperError, quote } from '../words/errors.ts';
+import type { FailureClass } from '../words/failure.ts';
+import { JOB_FIELDS } from '../words/keys.ts';
+import { readEnvelope } from './attempt.ts';
+import { JOB_STATES, type JobState, SETS_OF_STATE, toState } from './job-state.ts';
+import type { Lane } from './lane.ts';
+import { parseStacks, readStack, type StackFacts } from './stack.ts';
+
+export type LaneCounts = Record<'waiting' | 'delayed' | 'active' | 'done' | 'dead', number> & { isPaused: boolean };
+
+/** `delayed` holds the parked and the scheduled: telling them apart takes a look at each, so no count does it. */
+export async function countJobs({ queue, backend }: LaneQueue): Promise<LaneCounts> {
+  const types: JobType[] = ['wait', 'prioritized', 'delayed', 'active', 'completed', 'failed'];
+  const [counts, isPaused] = await Promise.all([backend.getCounts(types), queue.isPaused()]);
+  const [wait = 0, prioritized = 0, delayed = 0, active = 0, done = 0, dead = 0] = counts;
+  return { waiting: wait + prioritized, delayed, active, done, dead, isPaused };
+}
+
+export interface JobView {
+  id: string;
+  lane: string;
+  state: JobState;
+  payload: unknown;
+  agent: string | null;
+  key: string | null;
+  priority: number;
+  attempt: number;
+  enqueuedAt: number;
+  startedAt: number | null;
+  finishedAt: number | null;
+  pod: string | null;
+  progress: unknown;
+  result: unknown;
+  /** What it waits for, while parked. */
+  gate: string | null;
+  untilAt: number | null;
+  sinceAt: number | null;
+  reason: string | null;
+  class: FailureClass | null;
+  stacks: (StackFacts & { trace: string })[];
+}
+
+/** The newest of a state, at the most `limit`. Scanning for parked or scheduled ones stops after 10,000. */
+export async function listJobs(laneQueue: LaneQueue, states: readonly JobState[], limit: number): Promise<JobView[]> {
+  const found: JobView[] = [];
+  for (const state of states) {
+    const wanted = limit - found.length;
+    if (wanted <= 0) break;
+    found.push(...(await listState(laneQueue, state, wanted)));
+  }
+  return found;
+}
+
+async function listState(laneQueue: LaneQueue, state: JobState, limit: number): Promise<JobView[]> {
+  const found: JobView[] = [];
+  // What ends is shown newest first, what waits in the order in which it runs.
+  const isAscending = state !== 'done' && state !== 'dead';
+  for (const set of SETS_OF_STATE[state]) {
+    for (let start = 0; found.length < limit && start < 10_000; start += 200) {
+      const [ids = []] = (await laneQueue.backend.getRanges([set], start, start + 199, isAscending)) as string[][];
+      const page = await Promise.all(ids.map((id) => readJob(laneQueue, id, set)));
+      for (const job of page) if (job?.state === state && found.length < limit) found.push(job);
+      if (ids.length < 200) break;
+    }
+  }
+  return found;
+}
+
+export async function showJob(laneQueue: LaneQueue, id: string): Promise<JobView> {
+  const job = await readJob(laneQueue, id, await laneQueue.backend.getState(id));
+  if (job) return job;
+  throw new LanekeeperError('LK_UNKNOWN', `lane ${quote(laneQueue.lane.name)} has no job ${quote(id)} (any more)`);
+}
+
+async function readJob(
+  { backend, redis, jobKey, lane }: LaneQueue,
+  id: string,
+  set: string,
+): Promise<JobView | undefined> {
+  const [raw, fields] = await Promise.all([
+    backend.getJobData(id),
+    redis.hmget(jobKey(id), JOB_FIELDS.gate, JOB_FIELDS.until, JOB_FIELDS.reason, JOB_FIELDS.since),
+  ]);
+  const [gate, until, reason, since] = fields;
+  const state = toState(set, gate);
+  return raw && state ? toView(raw, id, lane.name, state, { gate, until, reason, since }) : undefined;
+}
+
+type WaitFields = Record<'gate' | 'until' | 'reason' | 'since', string | null | undefined>;
+
+function toView(raw: JobJson, id: string, lane: string, state: JobState, waits: WaitFields): JobView {
+  const isWaiting = state === 'parked' || state === 'scheduled';
+  const stacks = parseStacks(raw.stacktrace).flatMap((text) => readStack(text) ?? []);
+  const { payload, agent, key } = readEnvelope(raw.data);
+  const scheduledAt = raw.timestamp + (raw.delay ?? 0);
+  return {
+    id,
+    lane,
+    state,
+    payload,
+    agent,
+    key,
+    priority: raw.priority ?? 0,
+    attempt: state === 'done' || state === 'dead' ? raw.attemptsMade : raw.attemptsMade + 1,
+    enqueuedAt: raw.timestamp,
+    startedAt: raw.processedOn ?? null,
+    finishedAt: raw.finishedOn ?? null,
+    pod: raw.processedBy ?? null,
+    progress: raw.progress,
+    result: raw.returnvalue === undefined ? null : parseOr(raw.returnvalue),
+    gate: state === 'parked' ? (waits.gate ?? null) : null,
+    untilAt: isWaiting ? (waits.until ? Number(waits.until) : scheduledAt) : null,
+    sinceAt: isWaiting ? (waits.since ? Number(waits.since) : raw.timestamp) : null,
+    reason: state === 'dead' ? raw.failedReason : isWaiting ? waits.reason || null : null,
+    class: state === 'dead' ? (stacks.at(-1)?.class ?? null) : null,
+    stacks,
+  };
+}
+
+function parseOr(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return json;
+  }
+}
+
+export interface Why {
+  lane: string;
+  job: string;
+  state: JobState;
+  gate: string | null;
+  /** Epoch ms, or null when nobody can know. */
+  untilAt: number | null;
+  sinceAt: number | null;
+  /** 1 = next; null when it does not stand in line. */
+  place: number | null;
+  /** One sentence with the value that decided. */
+  because: string;
+}
+
+/** Why is this job where it is, and until when? `pods` is how many run its lane now. */
+export async function explainJob(laneQueue: LaneQueue, lane: Lane, id: string, pods: number): Promise<Why> {
+  const job = await showJob(laneQueue, id);
+  const base = {
+    lane: job.lane,
+    job: id,
+    state: job.state,
+    gate: job.gate,
+    untilAt: job.untilAt,
+    sinceAt: job.sinceAt,
+    place: null,
+  };
+  switch (job.state) {
+    case 'waiting': {
+      const [place, counts] = await Promise.all([placeInLine(laneQueue, id), countJobs(laneQueue)]);
+      const waits = { ...base, place, sinceAt: job.enqueuedAt };
+      if (counts.isPaused) return { ...waits, gate: 'pause', because: 'the lane is paused' };
+      if (pods === 0) return { ...waits, because: 'no running pod has this lane' };
+      const ahead = place === null ? '' : `, ${place - 1} ahead of it`;
+      return {
+        ...waits,
+        because: `${counts.active} of ${lane.concurrency * pods} slots of its ${pods} pods are taken${ahead}`,
+      };
+    }
+    case 'parked':
+    case 'scheduled':
+      return { ...base, because: job.reason ?? 'it was added for that instant' };
+    case 'active':
+      return {
+        ...base,
+        sinceAt: job.startedAt,
+        because: `attempt ${job.attempt} of ${lane.retry.attempts} runs on ${job.pod}`,
+      };
+    case 'done':
+      return { ...base, sinceAt: job.finishedAt, because: `attempt ${job.attempt} ended it` };
+    case 'dead':
+      return { ...base, sinceAt: job.finishedAt, because: `${job.class ?? 'failed'}: ${job.reason}` };
+  }
+}
+
+/** Wait list: fetched from its right end, all of it before the prioritized set. */
+async function placeInLine({ backend, redis, queue }: LaneQueue, id: string): Promise<number | null> {
+  const wait = backend.toKey('wait');
+  const [position, length, rank] = await Promise.all([
+    redis.lpos(wait, id, 'RANK', -1),
+    redis.llen(wait),
+    redis.zrank(queue.toKey('prioritized'), id),
+  ]);
+  if (position !== null) return length - position;
+  return rank === null ? null : length + rank + 1;
+}
+
+export function isJobState(value: string): value is JobState {
+  return (JOB_STATES as readonly string[]).includes(value);
+}
