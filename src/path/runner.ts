@@ -66,7 +66,8 @@ export function createRunner(options: RunnerOptions): RunJob {
       attempt: attempt.number,
       start: attempt.start,
       agent: attempt.agent,
-      waitedMs: Math.max(0, clock.now() - attempt.raw.timestamp),
+      // From the moment it could have run.
+      waitedMs: Math.max(0, clock.now() - attempt.raw.timestamp - (attempt.raw.opts.delay ?? 0)),
     });
     try {
       const verdict = await admit(attempt);

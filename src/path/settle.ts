@@ -3,7 +3,7 @@
 // journal) may be lost with the pod; what is true stands in the queue.
 
 import type { KeepJobs, MinimalJob } from 'bullmq';
-import { type Fetched, isNotOurs, type LaneQueue, toFetched } from '../store/lane-queue.ts';
+import { type Fetched, isNotOurs, type LaneQueue, returnJob, toFetched } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
@@ -55,13 +55,14 @@ export function createSettle({ pod, laneQueue, clock, events }: SettleOptions): 
 }
 
 async function move(
-  { backend, redis, marker }: LaneQueue,
+  laneQueue: LaneQueue,
   attempt: Attempt,
   outcome: Exclude<Outcome, { kind: 'lost' }>,
   pod: string,
   clock: Clock,
   fetchNext: boolean,
 ): Promise<Fetched | undefined> {
+  const { backend } = laneQueue;
   const { id, token, lane, raw } = attempt;
   const job = { id, opts: { ...raw.opts, attempts: lane.retry.attempts } } as unknown as MinimalJob;
   const nowAt = clock.now();
@@ -107,9 +108,7 @@ async function move(
       );
     }
     case 'return': {
-      await backend.moveJobFromActiveToWait(id, token);
-      // BullMQ rings no bell when it pushes back a job with a priority: without this, others look again only after 5 s.
-      if (raw.priority) await redis.zadd(marker, 0, '0').catch(() => {});
+      await returnJob(laneQueue, raw, token);
       return undefined;
     }
   }

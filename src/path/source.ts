@@ -2,7 +2,7 @@
 // while there is work, the settle of one job brings the next in the same round trip. Idle, the lane listens to the bell.
 
 import type { Bell } from '../store/bell.ts';
-import { type Fetched, type FetchedJob, type LaneQueue, toFetched } from '../store/lane-queue.ts';
+import { type Fetched, type FetchedJob, type LaneQueue, returnJob, toFetched } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
@@ -23,8 +23,6 @@ export interface SourceOptions {
   slots: Slots;
   bell: Bell;
   run: RunJob;
-  /** Puts back a job that came in after the source was told to stop. */
-  giveBack: (job: FetchedJob, token: string) => Promise<void>;
   clock: Clock;
   events: EventHub;
 }
@@ -41,7 +39,7 @@ const REFUSED_PAUSE_MS = 1_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function createSource(options: SourceOptions): Source {
-  const { pod, laneQueue, concurrency, slots, bell, run, giveBack, clock, events } = options;
+  const { pod, laneQueue, concurrency, slots, bell, run, clock, events } = options;
   const { name } = laneQueue.lane;
   let running = 0;
   let starts = 0;
@@ -76,7 +74,7 @@ export function createSource(options: SourceOptions): Source {
         return;
       }
       if (isStopping) {
-        await giveBack(fetched.job, token);
+        await returnJob(laneQueue, fetched.job, token);
         slots.giveBack();
         return;
       }

@@ -60,6 +60,13 @@ export function openLaneQueue(redis: Redis, keys: Keys, lane: LaneAddress, podNa
   };
 }
 
+/** Back to the head of its line, as if it had not been fetched. */
+export async function returnJob({ backend, redis, marker }: LaneQueue, job: FetchedJob, token: string): Promise<void> {
+  await backend.moveJobFromActiveToWait(job.id, token);
+  // BullMQ rings no bell when it pushes back a job with a priority: without this, others look again only after 5 s.
+  if (job.priority) await redis.zadd(marker, 0, '0');
+}
+
 /** What a fetch, or a settle that fetches, answers. */
 export interface Fetched {
   job: FetchedJob | undefined;

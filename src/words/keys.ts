@@ -14,6 +14,8 @@ export interface Keys {
   queuePrefix(lane: LaneAddress): string;
   /** STREAM of packed batches. Written by every pod and door of the tag, trimmed by length; lives as long as the tag. */
   journal(tag: string): string;
+  /** STREAM as above, for what belongs to no tag: pods that come and go. */
+  fleetJournal(): string;
   /** HASH pod -> JSON of its last heartbeat. A pod removes itself; a dead one is dropped by the others after a minute. */
   pods(): string;
   /** STRING held with PX by the pod that sweeps now; whoever finds it free sweeps next. */
@@ -27,6 +29,7 @@ export function createKeys(prefix: string): Keys {
     prefix,
     queuePrefix: (lane: LaneAddress) => `${prefix}:q:{${lane.tag}}`,
     journal: (tag: string) => `${prefix}:u:{${tag}}:journal`,
+    fleetJournal: () => `${prefix}:journal`,
     pods: () => `${prefix}:pods`,
     sweep: (lanes: string) => `${prefix}:sweep:${lanes}`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,

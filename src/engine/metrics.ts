@@ -1,0 +1,88 @@
+// Prometheus metrics, counted from events and, for what lies in Redis, looked up when somebody scrapes.
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { countJobs } from '../path/inspect.ts';
+import type { LaneQueue } from '../store/lane-queue.ts';
+import type { EventHub } from '../words/events.ts';
+
+/** From a cache hit to a slow model; the last bucket is the longest timeout people set. */
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+export interface Metrics {
+  readonly registry: Registry;
+  subscribe(events: EventHub): void;
+  /** Adds gauges read from Redis at each scrape: for one process per fleet that everybody scrapes, the API. */
+  watchLanes(laneQueues: readonly LaneQueue[], readPodsSeen: () => Promise<{ pod: string; seenAt: number }[]>): void;
+}
+
+export function createMetrics(version: string): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const counter = (name: string, help: string, labelNames: string[]) =>
+    new Counter({ name: `lanekeeper_${name}`, help, labelNames, registers });
+  const histogram = (name: string, help: string, labelNames: string[]) =>
+    new Histogram({ name: `lanekeeper_${name}`, help, labelNames, buckets: SECONDS, registers });
+
+  const jobs = counter('jobs_total', 'Attempts settled, by what became of the job', ['lane', 'outcome']);
+  const attempts = counter('attempts_total', 'Attempts settled, by class of failure; "ok" for none', ['lane', 'class']);
+  const dead = counter('dead_total', 'Jobs buried', ['lane', 'class']);
+  const lockLost = counter('lock_lost_total', 'Attempts aborted because their lock was lost', ['lane']);
+  const refused = counter('settle_refused_total', 'Settles refused because another pod had the job', ['lane']);
+  const admission = counter('admission_total', 'Admissions that did not admit', ['lane', 'verdict', 'gate']);
+  const duration = histogram('job_duration_seconds', 'From the start of an attempt to its settle', ['lane']);
+  const wait = histogram('job_wait_seconds', 'From being added to the start of the first attempt', ['lane']);
+  const build = new Gauge({ name: 'lanekeeper_build_info', help: 'Version', labelNames: ['version'], registers });
+  build.set({ version }, 1);
+
+  return {
+    registry,
+    subscribe(events) {
+      events.on('attempt.started', ({ lane, start, waitedMs }) => {
+        if (start === 1) wait.observe({ lane }, waitedMs / 1_000);
+      });
+      events.on('attempt.finished', ({ lane, outcome, class: ofClass, durationMs }) => {
+        jobs.inc({ lane, outcome });
+        attempts.inc({ lane, class: ofClass ?? 'ok' });
+        duration.observe({ lane }, durationMs / 1_000);
+        if (outcome === 'dead') dead.inc({ lane, class: ofClass ?? 'fatal' });
+      });
+      events.on('attempt.lost', ({ lane }) => lockLost.inc({ lane }));
+      events.on('settle.refused', ({ lane }) => refused.inc({ lane }));
+      events.on('admission.decided', ({ lane, verdict, gate }) => admission.inc({ lane, verdict, gate: gate ?? '' }));
+    },
+    watchLanes(laneQueues, readPodsSeen) {
+      const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => Promise<void>) =>
+        new Gauge({
+          name: `lanekeeper_${name}`,
+          help,
+          labelNames,
+          registers,
+          async collect() {
+            this.reset();
+            // A scrape answers what it can while Redis is away.
+            await collect(this).catch(() => {});
+          },
+        });
+      gauge('lane_jobs', 'Jobs in a lane, by state', ['lane', 'state'], async (self) => {
+        await Promise.all(
+          laneQueues.map(async (laneQueue) => {
+            const { isPaused: _, ...counts } = await countJobs(laneQueue);
+            for (const [state, count] of Object.entries(counts)) self.set({ lane: laneQueue.lane.name, state }, count);
+          }),
+        );
+      });
+      gauge('dead_jobs', 'Dead letters kept', ['lane'], async (self) => {
+        await Promise.all(
+          laneQueues.map(async ({ lane, backend }) => {
+            const [count = 0] = await backend.getCounts(['failed']);
+            self.set({ lane: lane.name }, count);
+          }),
+        );
+      });
+      gauge('pod_last_seen_timestamp_seconds', 'When a pod last said that it runs', ['pod'], async (self) => {
+        for (const { pod, seenAt } of await readPodsSeen()) self.set({ pod }, seenAt / 1_000);
+      });
+    },
+  };
+}

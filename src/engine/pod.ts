@@ -1,0 +1,201 @@
+// A pod: one process that works. It runs, then drains, then is stopped; never backwards. What it promises when it drains:
+// what ends before the deadline is settled; the rest is aborted and back at the head of its line, with no attempt used.
+
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { createAdmission, stalledGate } from '../path/admission.ts';
+import type { Attempt } from '../path/attempt.ts';
+import type { Handler } from '../path/handler.ts';
+import { attemptOver } from '../path/request.ts';
+import { createRunner } from '../path/runner.ts';
+import { createSettle } from '../path/settle.ts';
+import { createSlots } from '../path/slots.ts';
+import { createSource, type Source } from '../path/source.ts';
+import { createBell } from '../store/bell.ts';
+import { openRedis } from '../store/connect.ts';
+import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
+import { type Clock, systemClock } from '../words/clock.ts';
+import { createEventHub, type EventHub } from '../words/events.ts';
+import { createKeys } from '../words/keys.ts';
+import { createJournal } from './journal.ts';
+import { createLockKeeper } from './locks.ts';
+import { type Logger, logEvents } from './log.ts';
+import { createPresence } from './presence.ts';
+import { createSweeper } from './sweeper.ts';
+import { startWatchdog } from './watchdog.ts';
+
+export interface PodOptions {
+  redisUrl: string;
+  prefix: string;
+  handlers: readonly Handler[];
+  /** Attempts at once, over all lanes. */
+  concurrency: number;
+  log: Logger;
+  events?: EventHub;
+  clock?: Clock;
+  name?: string;
+  metricsUrl?: string | null;
+  watchdog?: boolean;
+}
+
+export interface Pod {
+  readonly name: string;
+  readonly events: EventHub;
+  readonly state: 'running' | 'draining' | 'stopped';
+  readonly running: number;
+  start(): Promise<void>;
+  /** Idempotent. Resolves when truly stopped: nothing runs, nothing is connected. A later, shorter deadline holds. */
+  stop(reason: string, deadlineMs?: number): Promise<void>;
+}
+
+const LEAVE_MS = 2_000;
+
+export function newPodName(): string {
+  return `${hostname()
+    .replace(/[^A-Za-z0-9.-]/g, '')
+    .slice(0, 40)}-${randomBytes(3).toString('hex')}`;
+}
+
+export function createPod(options: PodOptions): Pod {
+  const { redisUrl, prefix, handlers, concurrency, log, clock = systemClock } = options;
+  const name = options.name ?? newPodName();
+  const events = options.events ?? createEventHub((error) => log.error({ err: error }, 'listener.failed'));
+  const keys = createKeys(prefix);
+  const startedAt = clock.now();
+  const attempts = new Set<Attempt>();
+  const lanes = handlers.map(({ lane }) => lane.name);
+
+  let state: Pod['state'] = 'running';
+  let awaySince: number | undefined;
+  const redis = openRedis(redisUrl, 'pod', (error) => lost(error.message));
+  const blocking = openRedis(redisUrl, 'blocking');
+  redis.on('close', () => lost('the connection closed'));
+  redis.on('ready', () => {
+    if (awaySince === undefined) return;
+    events.emit('redis.back', { awayMs: Math.round(clock.mono() - awaySince) });
+    awaySince = undefined;
+  });
+  function lost(reason: string): void {
+    if (awaySince !== undefined || state === 'stopped') return;
+    awaySince = clock.mono();
+    events.emit('redis.lost', { reason });
+  }
+
+  const laneQueues = new Map<string, LaneQueue>();
+  for (const { lane } of handlers) laneQueues.set(lane.name, openLaneQueue(redis, keys, lane, name));
+  const queueOf = (lane: string) => laneQueues.get(lane) as LaneQueue;
+
+  const journal = createJournal({ redis, keys, who: name, tagOf: (lane) => laneQueues.get(lane)?.lane.tag, clock });
+  const slots = createSlots(concurrency);
+  const bell = createBell(blocking, redis, keys.ring(name));
+  const admit = createAdmission([stalledGate]);
+  const locks = createLockKeeper({ attempts, queueOf, clock, events });
+  const sweeper = createSweeper({ pod: name, redis, keys, laneQueues: [...laneQueues.values()], events });
+  const presence = createPresence(redis, keys, name, () => ({
+    pid: process.pid,
+    host: hostname(),
+    lanes,
+    concurrency,
+    state: state === 'running' ? 'running' : 'draining',
+    startedAt,
+    metricsUrl: options.metricsUrl ?? null,
+  }));
+  const sources: Source[] = handlers.map((handler) => {
+    const laneQueue = queueOf(handler.lane.name);
+    const settle = createSettle({ pod: name, laneQueue, clock, events });
+    return createSource({
+      pod: name,
+      laneQueue,
+      concurrency: Math.min(handler.lane.concurrency, concurrency),
+      slots,
+      bell,
+      run: createRunner({ handler, laneQueue, admit, settle, attempts, clock, events, log }),
+      clock,
+      events,
+    });
+  });
+  const watchdog = options.watchdog === false ? undefined : startWatchdog(describeRunning);
+
+  function describeRunning(): string {
+    return [...attempts]
+      .slice(0, 8)
+      .map((attempt) => `${attempt.lane.name}/${attempt.id}`)
+      .join(' ');
+  }
+
+  let stopping: Promise<void> | undefined;
+  let endEverything: (() => void) | undefined;
+
+  async function drain(reason: string, deadlineMs: number): Promise<void> {
+    state = 'draining';
+    events.emit('pod.draining', { running: attempts.size, deadlineMs, reason });
+    const fetchesEnded = Promise.all(sources.map((source) => source.stop()));
+    const returned = await settleWithin(deadlineMs);
+    await within(LEAVE_MS, fetchesEnded);
+    events.emit('pod.stopped', { returned });
+    state = 'stopped';
+    locks.stop();
+    // With Redis away these would wait for it, and so would whoever stops this pod.
+    await within(LEAVE_MS, Promise.all([sweeper.stop(), presence.stop(), journal.stop()]));
+    await watchdog?.stop();
+    await bell.stop();
+    redis.disconnect();
+    await Promise.all([...laneQueues.values()].map((laneQueue) => laneQueue.close()));
+  }
+
+  /** Waits for the attempts; at the deadline, or when told to, ends those that still run. Answers how many those were. */
+  async function settleWithin(deadlineMs: number): Promise<number> {
+    let returned = 0;
+    let isEnding = false;
+    const end = () => {
+      isEnding = true;
+      for (const attempt of attempts) {
+        if (attempt.ended) continue;
+        returned++;
+        attempt.end('leaving', attemptOver(attempt, 'its pod is leaving'));
+      }
+    };
+    endEverything = end;
+    const timer = setTimeout(end, deadlineMs);
+    const stepMs = 5;
+    // Once ended, putting jobs back takes a round trip; when Redis does not answer, their locks run out instead.
+    for (let graceMs = LEAVE_MS; attempts.size > 0 && graceMs > 0; graceMs -= isEnding ? stepMs : 0) {
+      await new Promise((resolve) => setTimeout(resolve, stepMs));
+    }
+    clearTimeout(timer);
+    return returned;
+  }
+
+  return {
+    name,
+    events,
+    get state() {
+      return state;
+    },
+    get running() {
+      return attempts.size;
+    },
+    async start() {
+      logEvents(log, events);
+      journal.subscribe(events);
+      events.emit('pod.started', { lanes, concurrency });
+      locks.start();
+      sweeper.start();
+      presence.start();
+      for (const source of sources) source.start();
+    },
+    stop(reason, deadlineMs = 0) {
+      if (stopping && deadlineMs === 0) endEverything?.();
+      stopping ??= drain(reason, deadlineMs);
+      return stopping;
+    },
+  };
+}
+
+function within(ms: number, work: Promise<unknown>): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeUp = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  return Promise.race([work.catch(() => {}), timeUp]).finally(() => clearTimeout(timer));
+}
