@@ -105,7 +105,7 @@ const KNOBS: { readonly [K in keyof Behaviour]: (value: unknown, option: string)
   resetAt: (value, option) => parseOneOf(RESET_POINTS, value, option),
   checkFence: parseBoolean,
   honourIdempotency: parseBoolean,
-  feedEvery: (value, option) => parseMs(value, option) || parseNumber(0, option, 1, Number.MAX_SAFE_INTEGER),
+  feedEvery: parseSomeMs,
 };
 
 /** The behaviour after a change: knobs named in it are replaced whole, the others stay. Throws, and changes nothing. */
@@ -131,6 +131,12 @@ function parseBoolean(value: unknown, option: string): boolean {
 function parseMs(value: unknown, option: string): number {
   const ms = toDurationMs(value);
   if (ms === undefined) throw wrongOption('LK_INPUT', option, DURATION_FORM, value);
+  return ms;
+}
+
+function parseSomeMs(value: unknown, option: string): number {
+  const ms = parseMs(value, option);
+  if (ms === 0) throw wrongOption('LK_INPUT', option, `${DURATION_FORM}, longer than none`, value);
   return ms;
 }
 

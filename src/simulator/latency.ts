@@ -20,7 +20,7 @@ const FORMS = [['fixed'], ['min', 'max'], ['p50', 'p99']] as const;
 
 /** The z-score of the 99th percentile: how many sigmas the tail's named point is from the middle. */
 const Z99 = 2.326_347_874;
-/** A lognormal has no end; nothing waits longer than this many times its p99. One draw in about 10^4 would at p99/p50 = 10. */
+/** A lognormal has no end; nothing waits longer than this many times its p99. Two draws in a million would, at p99/p50 = 10. */
 const TAIL_CUT = 10;
 
 export function parseLatency(value: unknown, option: string): Latency {

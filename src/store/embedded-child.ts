@@ -49,10 +49,7 @@ export async function startChild(argv: readonly string[], logPath: string, pidPa
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   guardian.stdin.on('error', () => {}); // nothing is ever written; a broken pipe is told by the exit
-  const ended = new Promise<number>((resolve) => {
-    guardian.on('error', () => resolve(127));
-    guardian.on('exit', (code) => resolve(code ?? 137));
-  });
+  const ended = new Promise<number | null>((resolve) => guardian.on('exit', resolve));
   const pid = await new Promise<number>((resolve, reject) => {
     let text = '';
     guardian.stdout.setEncoding('utf8').on('data', (chunk: string) => {
@@ -64,10 +61,9 @@ export async function startChild(argv: readonly string[], logPath: string, pidPa
   });
   guardian.stdout.destroy();
   const exited = ended.then(async (code) => {
-    // A guardian that was killed alone leaves a server that nobody would stop.
-    await endProcess(pid);
-    guardian.stdin.destroy();
-    return code;
+    // A guardian that was itself killed has no code, and leaves a server that nobody would stop.
+    if (code === null) await endProcess(pid).catch(() => {});
+    return code ?? 137;
   });
   // A program with nothing left to do may end; the server then ends with it.
   guardian.unref();

@@ -9,6 +9,9 @@ import { join } from 'node:path';
 /** The log is kept over many starts; above this it is put aside, one generation. */
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
 
+/** Where a container has the folder mounted. */
+export const CONTAINER_DIR = '/data';
+
 export interface ServerFolder {
   /** Real path, as the server itself reports it. */
   readonly dir: string;
@@ -46,14 +49,14 @@ export function newPassword(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** `inContainer`: the folder is mounted at /data there, and only a published loopback port leads in. */
+/** `inContainer`: only a published loopback port leads in. */
 export async function writeConf(folder: ServerFolder, conf: ServerConf, inContainer: boolean): Promise<void> {
   const lines = [
     '# Written by lanekeeper at every start; changes are lost.',
     `bind ${inContainer ? '0.0.0.0' : '127.0.0.1'}`,
     `port ${conf.port}`,
     `requirepass ${conf.password}`,
-    `dir ${quoted(inContainer ? '/data' : folder.dir)}`,
+    `dir ${quoted(inContainer ? CONTAINER_DIR : folder.dir)}`,
     'daemonize no',
     'supervised no',
     'logfile ""', // to stdout, which the guardian appends to the log: what fails before Redis opens a log is there too

@@ -23,16 +23,30 @@ let attempts = 0;
 
 /** Fails with LK_DATA_BUSY while a living process has the folder. */
 export async function lockFolder(dir: string): Promise<FolderLock> {
-  await mkdir(dir, { recursive: true });
-  const me = await identityOf(process.pid);
-  if (!me) throw new LanekeeperError('LK_DATA_BUSY', `cannot lock ${dir}: this system does not tell when a process started`);
   const temp = join(dir, `owner-${process.pid}-${++attempts}.tmp`);
-  await writeFile(temp, JSON.stringify(me), { mode: 0o600 });
   try {
+    await mkdir(dir, { recursive: true });
+    await writeFile(temp, JSON.stringify(await myself()), { mode: 0o600 });
     return await take(dir, temp);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof LanekeeperError) throw error;
+    const expected = 'a data folder this user can write to, on a file system with hard links';
+    throw new LanekeeperError('LK_CONFIG', `LANEKEEPER_DATA: expected ${expected}, got ${code} for ${dir}`, {
+      cause: error,
+    });
   } finally {
-    await rm(temp, { force: true });
+    await rm(temp, { force: true }).catch(() => {}); // never made, when the folder cannot be written to
   }
+}
+
+async function myself(): Promise<ProcessIdentity> {
+  const me = await identityOf(process.pid);
+  if (me) return me;
+  throw new LanekeeperError(
+    'LK_DATA_BUSY',
+    'cannot lock the data folder: `ps` does not tell when this process started',
+  );
 }
 
 async function take(dir: string, temp: string): Promise<FolderLock> {
@@ -86,7 +100,7 @@ async function readLock(path: string): Promise<Content | 'removed' | undefined> 
 
 async function markReleased(path: string): Promise<void> {
   const temp = `${path}.${process.pid}.tmp`;
-  await writeFile(temp, JSON.stringify({ ...(await identityOf(process.pid)), released: true }), { mode: 0o600 });
+  await writeFile(temp, JSON.stringify({ ...(await myself()), released: true }), { mode: 0o600 });
   await rename(temp, path);
 }
 

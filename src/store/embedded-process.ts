@@ -80,7 +80,9 @@ function pidSpace(): Promise<string> {
 
 function ps(pid: number, format: string): Promise<string> {
   return new Promise((resolve) => {
-    // -ww: never cut to a terminal's width.
-    execFile('ps', ['-ww', '-o', format, '-p', String(pid)], (error, stdout) => resolve(error ? '' : stdout.trim()));
+    // -ww: never cut to a terminal's width. The date must read the same whatever language and zone the asker has.
+    execFile('env', ['LC_ALL=C', 'TZ=UTC', 'ps', '-ww', '-o', format, '-p', String(pid)], (error, stdout) =>
+      resolve(error ? '' : stdout.trim()),
+    );
   });
 }

@@ -64,7 +64,9 @@ async function libraryDirs(root: string): Promise<string[]> {
 
 /** With the machine's own package lists first; where they are empty or too old, with lists fetched into `temp`. */
 async function unpackInto(machine: Machine, temp: string, say: (line: string) => void): Promise<string | undefined> {
-  const owned = ['-o', 'APT::Sandbox::User=root', '-o', 'Acquire::Retries=2', '-o', 'Acquire::http::Timeout=20'];
+  // As root too: no change of user, and no index written into the system's cache.
+  const settings = ['APT::Sandbox::User=root', 'Dir::Cache::pkgcache=', 'Dir::Cache::srcpkgcache='];
+  const owned = [...settings, 'Acquire::Retries=2', 'Acquire::http::Timeout=20'].flatMap((setting) => ['-o', setting]);
   if (!(await downloadDebs(machine, temp, owned, say))) return unpackDebs(machine, temp);
 
   const fresh = [...owned, ...(await privateLists(temp))];

@@ -27,8 +27,8 @@ export interface Events {
   'admission.decided': JobRef & { verdict: 'park' | 'refuse'; gate: Gate | null; reason: string };
   'settle.refused': JobRef & { attempt: number; outcome: string };
   'job.stalled': JobRef;
-  'job.cancelled': JobRef & { who: string; reason: string | null; before: string };
-  'job.replayed': JobRef & { who: string; reason: string | null; class: FailureClass | null };
+  'job.cancelled': JobRef & { reason: string | null; before: string };
+  'job.replayed': JobRef & { reason: string | null; class: FailureClass | null };
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
   'pod.stopped': { returned: number };

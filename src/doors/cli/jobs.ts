@@ -1,0 +1,110 @@
+// Commands about jobs: add, jobs, why, cancel.
+
+import { text } from 'node:stream/consumers';
+import { type Command, Option } from 'commander';
+import { cancelJob } from '../../path/cancel.ts';
+import { countJobs, explainJob, isJobState, type JobView, listJobs } from '../../path/inspect.ts';
+import { JOB_STATES } from '../../path/job-state.ts';
+import type { AddOptions } from '../../path/producer.ts';
+import { LanekeeperError, quote, toError } from '../../words/errors.ts';
+import { toRow } from './job-row.ts';
+import { count, laneCommand } from './options.ts';
+import { hint, paint, say, sayFacts, sayJson, sayTable, warn, when } from './print.ts';
+import { openSession } from './session.ts';
+
+export function addJobCommands(program: Command): void {
+  laneCommand(program, 'add', 'put a job into a lane; prints its id and when it should start')
+    .argument('<json>', "the payload as JSON, or '-' to read it from standard input")
+    .option('--agent <name>', 'the agent on whose behalf it acts')
+    .option('--priority <n>', 'lower runs sooner, 0 first', count)
+    .option('--key <text>', 'add it once: the same key while the job is kept adds nothing')
+    .option('--at <instant>', "not before this instant, such as '2030-01-31T08:00:00Z'")
+    .addOption(new Option('--as <owner>', 'feed an exclusive lane as this owner'))
+    .addHelpText('after', example(`lanekeeper add publish '{"title":"Hello","body":"World"}' --agent a01`))
+    .action(
+      async (laneName: string, json: string, options: AddOptions & { dir: string; json?: boolean; as?: string }) => {
+        await using session = await openSession(options);
+        if (options.as !== undefined) warn('--as is not built yet: it is ignored');
+        const lane = session.lane(laneName);
+        const payload = parsePayload(json === '-' ? await text(process.stdin) : json);
+        const { agent, priority, key, at } = options;
+        const added = await session.producer.add(lane, payload, { agent, priority, key, at });
+        const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
+        const free = pods.length * lane.concurrency - counts.active;
+        const isNext = added.state === 'waiting' && !counts.isPaused && counts.waiting <= Math.max(free, 0);
+        const startsAt = added.startsAt ?? (isNext && pods.length > 0 ? Date.now() : null);
+        if (options.json)
+          return sayJson({ ...added, lane: lane.name, startsAt, waiting: counts.waiting, pods: pods.length });
+        say(added.id);
+        hint(`${lane.name}: ${added.state}; ${expectation()}`);
+
+        function expectation(): string {
+          if (added.state !== 'waiting')
+            return added.startsAt ? `starts at ${when(added.startsAt, Date.now())}` : 'it was added before';
+          if (counts.isPaused) return 'starts when the lane is resumed';
+          if (pods.length === 0) return "starts when a pod runs this lane: 'lanekeeper up' or 'lanekeeper worker'";
+          return isNext ? 'starts now' : `starts after ${Math.max(counts.waiting - 1, 0)} others`;
+        }
+      },
+    );
+
+  laneCommand(program, 'jobs', 'list the jobs of a lane')
+    .option('--state <state>', `only these: ${JOB_STATES.join(', ')}`)
+    .option('--limit <n>', 'at the most so many', count, 20)
+    .action(async (laneName: string, options: { dir: string; json?: boolean; state?: string; limit: number }) => {
+      const { state } = options;
+      if (state !== undefined && !isJobState(state)) {
+        throw new LanekeeperError('LK_INPUT', `--state: expected one of ${JOB_STATES.join(', ')}, got ${quote(state)}`);
+      }
+      await using session = await openSession(options);
+      const laneQueue = session.queue(session.lane(laneName));
+      const jobs = await listJobs(laneQueue, state === undefined ? JOB_STATES : [state], options.limit);
+      if (options.json) return sayJson(jobs);
+      if (jobs.length === 0) return hint(`no ${state ?? ''} jobs in ${laneName}`.replace('  ', ' '));
+      sayTable(['ID', 'STATE', 'AGENT', 'ATTEMPT', 'SINCE', 'UNTIL', 'PAYLOAD'], jobs.map(toRow));
+    });
+
+  laneCommand(program, 'why', 'say why a job is where it is, and until when')
+    .argument('<id>', 'the job')
+    .action(async (laneName: string, id: string, options: { dir: string; json?: boolean }) => {
+      await using session = await openSession(options);
+      const lane = session.lane(laneName);
+      const why = await explainJob(session.queue(lane), lane, id, (await session.pods(lane)).length);
+      if (options.json) return sayJson(why);
+      const nowAt = Date.now();
+      sayFacts([
+        ['job', `${why.lane} ${why.job}`],
+        ['state', paint('bold', why.state)],
+        ['gate', why.gate],
+        ['since', when(why.sinceAt, nowAt)],
+        ['until', when(why.untilAt, nowAt)],
+        ['place', why.place],
+        ['because', why.because],
+      ]);
+    });
+
+  laneCommand(program, 'cancel', 'take a job out of its lane before it runs')
+    .argument('<id>', 'the job')
+    .option('--reason <text>', 'why, for the journal')
+    .action(async (laneName: string, id: string, options: { dir: string; json?: boolean; reason?: string }) => {
+      await using session = await openSession(options);
+      const lane = session.lane(laneName);
+      const job: JobView = await cancelJob(session.queue(lane), id);
+      const { reason = null } = options;
+      await session.append('job.cancelled', { lane: lane.name, job: id, reason, before: job.state });
+      if (options.json) return sayJson({ lane: lane.name, id, state: 'cancelled', before: job.state });
+      say(`cancelled ${id} of ${lane.name}, which was ${job.state}`);
+    });
+}
+
+function parsePayload(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new LanekeeperError('LK_INPUT', `payload: expected JSON, got ${quote(json)} (${toError(error).message})`);
+  }
+}
+
+function example(line: string): string {
+  return `\nExample:\n  $ ${line}\n`;
+}

@@ -1,0 +1,77 @@
+// How the command line speaks: tables and colour for people, JSON for machines, one line for an error.
+
+import { styleText } from 'node:util';
+import { toInstant } from '../../words/clock.ts';
+import { formatDuration } from '../../words/duration.ts';
+
+export type Style = Parameters<typeof styleText>[0];
+
+export function paint(style: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string {
+  return stream.isTTY && !process.env.NO_COLOR ? styleText(style, text) : text;
+}
+
+export function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** One value per call, whole: a program reading it needs no stream parser. Instants become RFC 3339. */
+export function sayJson(value: unknown): void {
+  say(JSON.stringify(value, instantsAsText));
+}
+
+function instantsAsText(key: string, value: unknown): unknown {
+  return /At$/.test(key) && typeof value === 'number' ? toInstant(value) : value;
+}
+
+/** What is not the answer: progress, hints, warnings. Never on stdout. */
+export function hint(text: string): void {
+  process.stderr.write(`${paint('dim', text, process.stderr)}\n`);
+}
+
+export function warn(text: string): void {
+  process.stderr.write(`${paint('yellow', 'warning:', process.stderr)} ${text}\n`);
+}
+
+export function sayTable(columns: readonly string[], rows: readonly (readonly unknown[])[]): void {
+  const cells = rows.map((row) => row.map((cell) => oneLine(cell)));
+  const widths = columns.map((title, index) => Math.max(title.length, ...cells.map((row) => row[index]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+      .join('  ')
+      .trimEnd();
+  say(paint('bold', line(columns)));
+  for (const row of cells) say(line(row));
+}
+
+/** Names and values side by side; a value of several lines is indented under its name. */
+export function sayFacts(facts: readonly (readonly [string, unknown])[]): void {
+  const width = Math.max(...facts.map(([name]) => name.length));
+  for (const [name, value] of facts) {
+    if (value === null || value === undefined || value === '') continue;
+    const text = String(value)
+      .split('\n')
+      .map(printable)
+      .join(`\n${' '.repeat(width + 2)}`);
+    say(`${paint('bold', name.padEnd(width))}  ${text}`);
+  }
+}
+
+/** Control characters in a payload or an error must not reach the terminal that shows it. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+function oneLine(value: unknown): string {
+  const text = value === null || value === undefined ? '-' : String(value);
+  return printable(text.length > 100 ? `${text.slice(0, 97)}...` : text);
+}
+
+/** '14:03:05 (in 2m)', '14:03:05 (5s ago)': what a tired person needs of an instant. */
+export function when(at: number | null, nowAt: number): string | null {
+  if (at === null) return null;
+  const distance = at - nowAt;
+  const clock = new Date(at).toTimeString().slice(0, 8);
+  const day = Math.abs(distance) > 12 * 3_600_000 ? `${toInstant(at)?.slice(0, 10)} ` : '';
+  return `${day}${clock} (${distance >= 0 ? `in ${formatDuration(distance)}` : `${formatDuration(-distance)} ago`})`;
+}

@@ -1,0 +1,103 @@
+// What a command works with: the settings, the definitions of its folder, and a Redis that answers.
+
+import { hostname, userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import { type Definitions, loadDefinitions, type Wanted } from '../../engine/definitions.ts';
+import { createJournal, type Journal } from '../../engine/journal.ts';
+import { type PodSeen, readPods } from '../../engine/presence.ts';
+import type { Lane } from '../../path/lane.ts';
+import { openProducer, type Producer } from '../../path/producer.ts';
+import { connectRedis, type Redis } from '../../store/connect.ts';
+import { readRunning } from '../../store/embedded-running.ts';
+import { type LaneQueue, openLaneQueue } from '../../store/lane-queue.ts';
+import { systemClock } from '../../words/clock.ts';
+import { type Config, readConfig } from '../../words/config.ts';
+import { LanekeeperError, quote } from '../../words/errors.ts';
+import { createKeys } from '../../words/keys.ts';
+import { warn } from './print.ts';
+
+export interface DirOption {
+  dir: string;
+}
+
+export function readSettings({ dir }: DirOption): Config & { dir: string } {
+  const base = resolve(dir);
+  const config = readConfig(process.env, base);
+  for (const name of config.unbuilt) warn(`${name} is not built yet: it is ignored`);
+  return { ...config, dir: base };
+}
+
+/** Loads a folder and says, one line each, which of its options nothing acts on yet. */
+export async function loadAndWarn(dir: string, wanted: Wanted): Promise<Definitions> {
+  const definitions = await loadDefinitions(dir, wanted);
+  for (const { where, option } of definitions.unbuilt) warn(`${where}: ${option} is not built yet: it is ignored`);
+  return definitions;
+}
+
+/** REDIS_URL, or the one that `up` runs on this folder's data. */
+export async function findRedisUrl(config: Config): Promise<string> {
+  if (config.redisUrl) return config.redisUrl;
+  const running = await readRunning(config.dataDir);
+  if (running) return running.url;
+  throw new LanekeeperError(
+    'LK_NOT_RUNNING',
+    `nothing runs on ${config.dataDir}: start it with 'lanekeeper up' (in this repository: npm start), or set REDIS_URL`,
+  );
+}
+
+/** Who gives an order, for the journal. */
+export function whoami(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    return `uid-${process.getuid?.() ?? 'unknown'}@${hostname()}`;
+  }
+}
+
+export interface Session extends AsyncDisposable {
+  readonly definitions: Definitions;
+  readonly redis: Redis;
+  readonly producer: Producer;
+  lane(name: string): Lane;
+  queue(lane: Lane): LaneQueue;
+  /** Pods alive now that run the lane; all of them without one. */
+  pods(lane?: Lane): Promise<PodSeen[]>;
+  /** Writes an order to the journal and waits until it stands. */
+  readonly append: Journal['append'];
+}
+
+export async function openSession(options: DirOption): Promise<Session> {
+  const config = readSettings(options);
+  const definitions = await loadDefinitions(config.dir, 'definitions');
+  const url = await findRedisUrl(config);
+  const redis = await connectRedis(url, 'producer');
+  const keys = createKeys(config.prefix);
+  const queues = new Map<string, LaneQueue>();
+  const tagOf = (lane: string) => definitions.lanes.get(lane)?.tag;
+  const journal = createJournal({ redis, keys, who: whoami(), tagOf, clock: systemClock });
+  const producer = openProducer(redis, url, config.prefix, systemClock);
+  return {
+    definitions,
+    redis,
+    producer,
+    append: journal.append,
+    lane(name) {
+      const lane = definitions.lanes.get(name);
+      if (lane) return lane;
+      const known = [...definitions.lanes.keys()].join(', ') || 'none';
+      throw new LanekeeperError('LK_UNKNOWN', `no lane ${quote(name)} in ${config.dir}: expected one of ${known}`);
+    },
+    queue(lane) {
+      const open = queues.get(lane.name) ?? openLaneQueue(redis, keys, lane);
+      queues.set(lane.name, open);
+      return open;
+    },
+    async pods(lane) {
+      const pods = (await readPods(redis, keys)).filter(({ isAlive }) => isAlive);
+      return lane ? pods.filter(({ lanes, state }) => state === 'running' && lanes.includes(lane.name)) : pods;
+    },
+    async [Symbol.asyncDispose]() {
+      await producer.close();
+    },
+  };
+}

@@ -1,0 +1,120 @@
+// `up`: everything on one machine. Redis unless one is named, each pod and the API as a child that is restarted if it dies.
+// It leaves in the order that loses nothing: pods drain first, then the API, Redis last.
+
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { createSupervisor } from '../../engine/supervisor.ts';
+import { connectRedis } from '../../store/connect.ts';
+import { type EmbeddedRedis, startEmbeddedRedis } from '../../store/embedded-redis.ts';
+import { withoutPassword } from '../../words/config.ts';
+import { wrongOption } from '../../words/errors.ts';
+import { onLeave } from './leaving.ts';
+import { createLineFormat } from './log-lines.ts';
+import { count, dirCommand } from './options.ts';
+import { hint, paint, say, warn } from './print.ts';
+import { loadAndWarn, readSettings } from './session.ts';
+
+interface UpOptions {
+  dir: string;
+  pods: number;
+  concurrency: number;
+}
+
+export function addUpCommand(program: Command, entry: string): void {
+  dirCommand(program, 'up', 'run everything on this machine: Redis, pods and the API')
+    .option('--pods <n>', 'pods to run', count, 2)
+    .option('--concurrency <n>', 'attempts at once in each pod', count, 64)
+    .action((options: UpOptions) => runUp(options, entry));
+}
+
+async function runUp(options: UpOptions, entry: string): Promise<void> {
+  if (options.pods < 1 || options.pods > 64) throw wrongOption('LK_CONFIG', '--pods', '1 to 64', options.pods);
+  const config = readSettings(options);
+  // Loaded here once, so that a wrong definition is one error and not a child that dies again and again.
+  const { lanes } = await loadAndWarn(config.dir, 'definitions and handlers');
+
+  let embedded: EmbeddedRedis | undefined;
+  let isLeaving = false;
+  if (config.redisUrl) {
+    (await connectRedis(config.redisUrl, 'producer')).disconnect();
+  } else {
+    embedded = await startEmbeddedRedis({
+      dataDir: config.dataDir,
+      cacheDir: join(config.dataDir, 'server'),
+      say: hint,
+    });
+    embedded.onExit(() => {
+      if (isLeaving) return;
+      warn('the Redis server died; starting it again on the same data');
+      embedded?.restart().catch((error) => warn(`Redis does not start again: ${error.message}`));
+    });
+  }
+  const redisUrl = config.redisUrl ?? (embedded as EmbeddedRedis).url;
+
+  const ready = new Map<string, string>();
+  const isExplicitPort = Boolean(process.env.LANEKEEPER_PORT);
+  const apiPort = isExplicitPort ? config.port : await freePort(config.port);
+  const formatLine = createLineFormat(process.stderr);
+  const expected = options.pods + 1;
+  const supervisor = createSupervisor({
+    onLine: (child, line) => process.stderr.write(`${formatLine(child, line)}\n`),
+    onReady: (child, { url }) => {
+      const isFirst = ready.size < expected;
+      ready.set(child, String(url));
+      if (isFirst && ready.size === expected) sayWhere();
+    },
+    onExit: (child, how, pauseMs) =>
+      warn(`${child} ended (${how}); starting it again${pauseMs ? ` in ${pauseMs} ms` : ''}`),
+  });
+
+  const env = { ...process.env, REDIS_URL: redisUrl, LANEKEEPER_DATA: config.dataDir };
+  const args = (role: string, ...rest: string[]) => [entry, role, '--dir', config.dir, ...rest];
+  // The warnings about options were given above, once, and not by every child again.
+  let metricsPort = config.metricsPort;
+  for (let n = 1; n <= options.pods; n++) {
+    metricsPort = config.metricsPort === 0 ? 0 : await freePort(n === 1 ? config.metricsPort : metricsPort + 1);
+    supervisor.start({
+      name: `pod-${n}`,
+      args: args('worker', '--concurrency', String(options.concurrency)),
+      env: { ...env, LANEKEEPER_METRICS_PORT: String(metricsPort) },
+    });
+  }
+  supervisor.start({ name: 'api', args: args('api'), env: { ...env, LANEKEEPER_PORT: String(apiPort) } });
+
+  onLeave((_reason, isHurry) => {
+    if (!isLeaving) hint('leaving: pods finish what they run (Ctrl-C again to hurry)');
+    isLeaving = true;
+    const gone = supervisor.stop();
+    if (isHurry) return;
+    void gone.then(() => embedded?.stop()).then(() => process.exit(0));
+  });
+
+  function sayWhere(): void {
+    const api = ready.get('api');
+    say(`${paint('green', 'ready')}: ${options.pods} pods run ${[...lanes.keys()].join(', ')}`);
+    say(`  health   ${api}/healthz`);
+    say(
+      `  metrics  ${api}/metrics  (pods: ${[...ready]
+        .filter(([name]) => name !== 'api')
+        .map(([, url]) => `${url}/metrics`)
+        .join(' ')})`,
+    );
+    say(`  redis    ${withoutPassword(redisUrl)}${embedded ? ' (embedded)' : ''}`);
+    say(`  data     ${config.dataDir}`);
+  }
+}
+
+/** The first port from `from` on that is free now; a race with another process ends in the child's own clear error. */
+async function freePort(from: number): Promise<number> {
+  if (from === 0) return 0;
+  for (let port = from; port < from + 200 && port < 65_536; port++) {
+    const isFree = await new Promise<boolean>((resolve) => {
+      const probe = createServer();
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
+  return from;
+}
