@@ -6,7 +6,7 @@ import { z } from 'zod';
 export const forum = defineUpstream({
   name: 'forum',
   baseUrl: process.env.FORUM_URL ?? 'http://127.0.0.1:4477',
-  pins: { 'x-api-version': 'a' },
+  pins: { 'x-api-version': '2025-10-01' },
 });
 
 export const publish = defineLane({

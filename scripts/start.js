@@ -26,7 +26,7 @@ function startHelper(args, env) {
   return helper;
 }
 
-const simulator = startHelper([main, 'simulate', '--port', '0']);
+const simulator = startHelper([main, 'simulate', '--port', '0', '--scenario', 'tight']);
 const { url } = await new Promise((resolve) => simulator.once('message', resolve));
 const upstreams = { FORUM_URL: url, MODEL_URL: url, FEED_URL: url };
 

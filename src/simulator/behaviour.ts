@@ -44,7 +44,7 @@ export interface Behaviour {
   readonly feedEvery: number;
 }
 
-export const DEFAULT_BEHAVIOUR: Behaviour = Object.freeze({
+export const DEFAULT_BEHAVIOUR = Object.freeze<Behaviour>({
   enforce: true, // false: refuse nothing, only record, so that the judge sees what a fleet does when nobody stops it
   limits: [], // [{ concurrent: 3 }, { count: 60, per: '1m', by: 'agent' }]: all must allow
   countRefused: true, // a refused request also counts towards limits and restarts its agent's cooldown: the harsher kind of API
@@ -163,8 +163,10 @@ function parseFailure(value: unknown, option: string): number {
 function parseRollout(value: unknown, option: string): Rollout {
   const form = "{ versions: ['a', 'b'], ratio: 0.5 }, two different versions";
   const { versions, ratio } = parseParts(value, option, ['versions', 'ratio'], form);
-  const texts = Array.isArray(versions) && versions.every((one) => typeof one === 'string' && /^[\w.-]{1,64}$/.test(one));
-  if (!texts || versions.length !== 2 || versions[0] === versions[1]) throw wrongOption('LK_INPUT', option, form, value);
+  const texts =
+    Array.isArray(versions) && versions.every((one) => typeof one === 'string' && /^[\w.-]{1,64}$/.test(one));
+  if (!texts || versions.length !== 2 || versions[0] === versions[1])
+    throw wrongOption('LK_INPUT', option, form, value);
   const pair = Object.freeze([versions[0], versions[1]] as [string, string]);
   return Object.freeze({ versions: pair, ratio: parseRatio(ratio, `${option}.ratio`) });
 }
@@ -190,7 +192,8 @@ function parseQuality(value: unknown, option: string): NonNullable<Behaviour['qu
 }
 
 function parseRange(value: unknown, option: string, high: number, whole: boolean): Range {
-  const fits = (one: unknown) => typeof one === 'number' && one >= 0 && one <= high && (!whole || Number.isInteger(one));
+  const fits = (one: unknown) =>
+    typeof one === 'number' && one >= 0 && one <= high && (!whole || Number.isInteger(one));
   if (Array.isArray(value) && value.length === 2 && value.every(fits) && value[0] <= value[1]) {
     return Object.freeze([value[0], value[1]] as [number, number]);
   }

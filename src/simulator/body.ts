@@ -13,6 +13,8 @@ export type Body =
   | { readonly kind: 'malformed' | 'too-large' | 'cut-off' };
 
 export async function readBody(request: IncomingMessage): Promise<Body> {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  if (encoding === undefined && (length === undefined || length === '0')) return { kind: 'none' };
   const chunks: Buffer[] = [];
   let size = 0;
   try {

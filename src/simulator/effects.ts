@@ -11,8 +11,10 @@ export interface Post {
 }
 
 export interface Effect {
-  /** The request that caused it. */
+  /** From 1 up, in order of happening. */
   readonly n: number;
+  /** Number of the request that caused it. */
+  readonly request: number;
   readonly at: number;
   readonly method: string;
   readonly path: string;
@@ -37,7 +39,7 @@ export interface EffectBook {
   /** An id nobody had before, whether or not a post will ever have it. */
   nextPostId(): string;
   addPost(post: Post): void;
-  add(effect: Effect): void;
+  add(effect: Omit<Effect, 'n'>): void;
   /** The answer of the finished effect that had this key on this method and path. */
   answerFor(method: string, path: string, key: string): Answer | undefined;
   keepAnswer(method: string, path: string, key: string, answer: Answer): void;
@@ -49,6 +51,7 @@ export function createEffectBook(max: number): EffectBook {
   const answers = new Map<string, Answer>();
   const slack = Math.max(1, Math.floor(max / 10));
   let lastPost = 0;
+  let lastEffect = 0;
 
   // A key is one caller's word for one call: on another path it is another call.
   const nameOf = (method: string, path: string, key: string) => `${method} ${path} ${key}`;
@@ -62,7 +65,8 @@ export function createEffectBook(max: number): EffectBook {
     },
     addPost: (post) => keepNewest(posts, post.id, post, max),
     add(effect) {
-      all.push(effect);
+      lastEffect += 1;
+      all.push({ n: lastEffect, ...effect });
       if (all.length >= max + slack) all.splice(0, all.length - max);
     },
     answerFor: (method, path, key) => answers.get(nameOf(method, path, key)),

@@ -24,7 +24,8 @@ export function judgeCooldown(log: readonly RequestRecord[], terms: Terms, docke
         if (terms.cooldown !== null && gapMs < terms.cooldown) convict(gap, record, terms.cooldown, docket);
       }
       // Not simply the one before: with several under way the last answer may be an older request's.
-      if ((terms.countRefused || record.refusedBy === null) && (!last || endedAt(record) >= endedAt(last))) last = record;
+      if ((terms.countRefused || record.refusedBy === null) && (!last || endedAt(record) >= endedAt(last)))
+        last = record;
     }
   }
   return smallest;

@@ -41,11 +41,12 @@ export interface Era {
   readonly countRefused: boolean;
 }
 
-export function judge(records: readonly RequestRecord[], rules: RulesInput = {}): Verdict {
-  return judgeEras(records, rules, []);
+/** `dropped`: how many of the oldest records are no longer there. */
+export function judge(records: readonly RequestRecord[], rules: RulesInput = {}, dropped = 0): Verdict {
+  return judgeEras(records, rules, [], dropped);
 }
 
-/** Judges each arrival by the terms in force when it came, then everything by `rules`. `dropped`: records no longer there. */
+/** Judges each arrival by the terms in force when it came, then everything by `rules`. */
 export function judgeEras(
   records: readonly RequestRecord[],
   rules: RulesInput,

@@ -1,8 +1,8 @@
 // The limits as this upstream enforces them, by the judge's own rule: an arrival is refused when, with it, more are under
 // way than are allowed at once, or more arrived within the last `per` than are allowed (an arrival exactly `per` ago is out).
 
-import { isRate, type Limit, type RateLimit } from './limits.ts';
 import type { AgentBook } from './agents.ts';
+import { isRate, type Limit, type RateLimit } from './limits.ts';
 import type { RequestRecord } from './record.ts';
 
 export interface LimitRefusal {
@@ -15,7 +15,8 @@ export interface LimitRefusal {
 export interface LimitState {
   readonly limit: number;
   readonly remaining: number;
-  readonly resetMs: number;
+  /** Until more of it is left; null for a concurrent limit, where nobody knows. */
+  readonly resetMs: number | null;
 }
 
 export interface LimitRuling {
@@ -38,15 +39,23 @@ interface Window {
 
 const EVERYBODY = '';
 
-export function createLimitGate(limits: readonly Limit[], agents: AgentBook, past: readonly RequestRecord[]): LimitGate {
+export function createLimitGate(
+  limits: readonly Limit[],
+  agents: AgentBook,
+  past: readonly RequestRecord[],
+): LimitGate {
   const rates = limits.filter(isRate).map((limit) => ({ limit, windows: new Map<string, Window>() }));
 
   function windowOf(rate: (typeof rates)[number], agent: string | null, at: number): Window | undefined {
     if (rate.limit.by === 'agent' && agent === null) return undefined;
     const key = rate.limit.by === 'agent' ? `agent ${agent}` : EVERYBODY;
     let window = rate.windows.get(key);
-    if (!window) rate.windows.set(key, (window = { arrivals: [], first: 0 }));
-    while (window.first < window.arrivals.length && at - window.arrivals[window.first]! >= rate.limit.per) window.first++;
+    if (!window) {
+      window = { arrivals: [], first: 0 };
+      rate.windows.set(key, window);
+    }
+    while (window.first < window.arrivals.length && at - window.arrivals[window.first]! >= rate.limit.per)
+      window.first++;
     if (window.first > 1_024 && window.first * 2 > window.arrivals.length) {
       window.arrivals.splice(0, window.first);
       window.first = 0;
@@ -78,7 +87,10 @@ export function createLimitGate(limits: readonly Limit[], agents: AgentBook, pas
       if (isRate(limit) || (limit.by === 'agent' && agent === null)) continue;
       const open = limit.by === 'agent' && agent !== null ? agents.openCountOf(agent) : agents.openCount;
       if (open < limit.concurrent) continue;
-      return { refusal: { by: 'concurrent', untilAt: null }, state: { limit: limit.concurrent, remaining: 0, resetMs: 0 } };
+      return {
+        refusal: { by: 'concurrent', untilAt: null },
+        state: { limit: limit.concurrent, remaining: 0, resetMs: null },
+      };
     }
     return { refusal: null, state };
   }

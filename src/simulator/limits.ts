@@ -39,7 +39,7 @@ function parseLimit(value: unknown, option: string): Limit {
     throw wrongOption('LK_INPUT', option, LIMIT_FORM, value);
   }
   if (by !== undefined && by !== 'agent') throw wrongOption('LK_INPUT', `${option}.by`, "'agent' or nothing", by);
-  const whose = by === 'agent' ? { by } : {};
+  const whose = by === undefined ? {} : { by: 'agent' as const };
   if (concurrent !== undefined) {
     if (per !== undefined) throw wrongOption('LK_INPUT', `${option}.per`, 'nothing beside concurrent', per);
     return Object.freeze({ concurrent: parseCount(concurrent, `${option}.concurrent`), ...whose });

@@ -19,7 +19,7 @@ export interface Rules extends Span {
   readonly effects: readonly ('idempotencyKey' | 'jobId')[];
 }
 
-const DEFAULT_RULES: Rules = Object.freeze({
+const DEFAULT_RULES = Object.freeze<Rules>({
   limits: [],
   cooldown: null,
   cooldownOn: 'all',

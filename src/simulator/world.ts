@@ -1,7 +1,7 @@
 // Everything this upstream remembers: its log, who is inside, tokens, effects, and the terms that held since when. A reset
 // makes a new world; a request still under way ends in the old one, where nobody looks any more.
 
-import { createAgentBook, type AgentBook } from './agents.ts';
+import { type AgentBook, createAgentBook } from './agents.ts';
 import type { Behaviour } from './behaviour.ts';
 import { createEffectBook, type EffectBook } from './effects.ts';
 import { createFenceBook, type FenceBook } from './fences.ts';
@@ -61,7 +61,11 @@ function toEra({ limits, cooldown, cooldownOn, countRefused }: Behaviour, fromAt
 }
 
 /** What arrived within the longest window and counts, oldest first. */
-function recentRecords(all: readonly RequestRecord[], { limits, countRefused }: Behaviour, at: number): RequestRecord[] {
+function recentRecords(
+  all: readonly RequestRecord[],
+  { limits, countRefused }: Behaviour,
+  at: number,
+): RequestRecord[] {
   const longestMs = Math.max(0, ...limits.filter(isRate).map((limit) => limit.per));
   let first = all.length;
   while (first > 0 && at - all[first - 1]!.arrivedAt < longestMs) first -= 1;

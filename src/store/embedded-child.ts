@@ -3,6 +3,7 @@
 // group of their own, so Ctrl-C in a terminal does not take Redis away from pods that are still draining.
 
 import { spawn } from 'node:child_process';
+import { LanekeeperError } from '../words/errors.ts';
 import { isAlive, signal } from './embedded-process.ts';
 
 /** Redis ends within milliseconds of SIGTERM unless its disk hangs; the guardian waits this long before SIGKILL. */
@@ -56,8 +57,12 @@ export async function startChild(argv: readonly string[], logPath: string, pidPa
       text += chunk;
       if (text.includes('\n')) resolve(Number(text));
     });
-    guardian.on('error', reject);
-    guardian.on('exit', (code) => reject(new Error(`its guardian ended at once with status ${code}`)));
+    const fail = (why: string) => {
+      const expected = 'expected /bin/sh to start the Redis server';
+      reject(new LanekeeperError('LK_REDIS_DOWN', `${expected}, it ${why}; can ${logPath} be written to?`));
+    };
+    guardian.on('error', (error) => fail(`failed with ${error.message}`));
+    guardian.on('exit', (code) => fail(`ended at once with status ${code}`));
   });
   guardian.stdout.destroy();
   const exited = ended.then(async (code) => {

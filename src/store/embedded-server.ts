@@ -79,13 +79,14 @@ function isFree(port: number): Promise<boolean> {
 
 async function untilReady(child: Child, url: string, say: (line: string) => void, clock: Clock): Promise<void> {
   let status: number | undefined;
-  child.exited.then((code) => {
+  const ended = child.exited.then((code) => {
     status = code;
+    return 'silent' as const;
   });
   let heardAt = clock.mono();
   let saidLoading = false;
   while (clock.mono() - heardAt < SILENT_MS) {
-    const state = await pingRedis(url);
+    const state = await Promise.race([pingRedis(url), ended]);
     // Looked at after the answer: what answers while ours has died is not ours.
     if (status !== undefined) throw new Error(`the Redis server ended at its start with status ${status}`);
     if (state === 'ready') return;

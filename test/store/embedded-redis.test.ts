@@ -129,7 +129,10 @@ test('a pid file that names a stranger by now ends nobody', async () => {
 test('two on one folder are refused, in one process and in two', async () => {
   const dataDir = await tempDir();
   const redis = await start(dataDir);
-  const refused = { code: 'LK_DATA_BUSY', message: expect.stringMatching(new RegExp(`^[^\\n]*${process.pid}[^\\n]*$`)) };
+  const refused = {
+    code: 'LK_DATA_BUSY',
+    message: expect.stringMatching(new RegExp(`^[^\\n]*${process.pid}[^\\n]*$`)),
+  };
   await expect(start(dataDir)).rejects.toMatchObject(refused);
   expect(await spawnFixture('owner', [dataDir, CACHE]).next()).toMatchObject({ error: 'LK_DATA_BUSY' });
   expect(await serversOn(dataDir)).toEqual([redis.pid]);
@@ -204,13 +207,16 @@ test('Ctrl-C in the terminal of the owner does not reach the server', async () =
   expect(await connect(url).ping()).toBe('PONG');
 });
 
-test.each(['stop', 'leave'])('an owner with nothing left to do ends by itself, and its server with it: %s', async (mode) => {
-  const dataDir = await tempDir();
-  const owner = spawnFixture('owner', [dataDir, CACHE, mode]);
-  const { pid } = (await owner.next()) as { pid: number };
-  expect(await owner.exited).toBe(0);
-  await vi.waitFor(async () => expect(await isAlive(pid)).toBe(false), SOON);
-});
+test.each(['stop', 'leave'])(
+  'an owner with nothing left to do ends by itself, and its server with it: %s',
+  async (mode) => {
+    const dataDir = await tempDir();
+    const owner = spawnFixture('owner', [dataDir, CACHE, mode]);
+    const { pid } = (await owner.next()) as { pid: number };
+    expect(await owner.exited).toBe(0);
+    await vi.waitFor(async () => expect(await isAlive(pid)).toBe(false), SOON);
+  },
+);
 
 test('a port that is taken between choice and start is replaced by another', async () => {
   const blocker = createServer().listen(0, '127.0.0.1');
@@ -252,6 +258,15 @@ test('a program that cannot be started at all says so', async () => {
   const command = { kind: 'program', argv: [join(await tempDir(), 'redis-server')], version: '7.0.0' } as const;
   const error = await start(await tempDir(), { command }).catch((thrown) => thrown);
   expect(error).toMatchObject({ code: 'LK_REDIS_DOWN', message: expect.stringMatching(/status 127.*not found/) });
+});
+
+test('a log that cannot be written to is told, and the folder is free again', async () => {
+  const dataDir = await tempDir();
+  await mkdir(join(dataDir, 'redis/redis.log'), { recursive: true });
+  const told = { code: 'LK_REDIS_DOWN', message: expect.stringContaining(join(dataDir, 'redis/redis.log')) };
+  await expect(start(dataDir)).rejects.toMatchObject(told);
+  await rm(join(dataDir, 'redis/redis.log'), { recursive: true });
+  await start(dataDir);
 });
 
 test('is ready only when its data is read', async () => {

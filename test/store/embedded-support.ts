@@ -80,7 +80,9 @@ export async function guardiansOf(redisPid: number): Promise<number[]> {
 /** Servers whose command line names this folder; the guardian's, a sh, names it too. */
 export async function serversOn(dataDir: string): Promise<number[]> {
   const all = await processes();
-  return all.filter(({ command }) => !command.startsWith('/bin/sh') && /-server/.test(command) && command.includes(dataDir)).map(({ pid }) => pid);
+  return all
+    .filter(({ command }) => !command.startsWith('/bin/sh') && /-server/.test(command) && command.includes(dataDir))
+    .map(({ pid }) => pid);
 }
 
 async function processes(): Promise<{ pid: number; group: number; command: string }[]> {

@@ -26,7 +26,7 @@ export function addSimulateCommand(program: Command): void {
         list?: boolean;
         json?: boolean;
       }) => {
-        const scenarios = Object.entries(SCENARIOS).map(([name, { says }]) => ({ name, says }));
+        const scenarios = Object.entries(SCENARIOS).map(([name, { line }]) => ({ name, says: line }));
         if (options.list) {
           if (options.json) return sayJson(scenarios);
           return sayTable(

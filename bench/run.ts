@@ -1,0 +1,73 @@
+// `npm run bench -- NAME [--rounds N] [--quick] [--write]`: runs one bench, or several, against one Redis. Progress goes to
+// stderr, the table to stdout; nothing is written unless --write, which replaces that bench's section of RESULTS.md.
+
+import { parseArgs } from 'node:util';
+import { build } from '../scripts/prepare.js';
+import { processing } from './processing.ts';
+import { describeMachine, type Findings, toTable, writeSection } from './report.ts';
+import { openStore, type Store } from './store.ts';
+
+export interface BenchInput {
+  store: Store;
+  rounds: number;
+  isQuick: boolean;
+  say(line: string): void;
+}
+
+export interface Bench {
+  question: string;
+  /** Default 7. */
+  rounds?: number;
+  run(input: BenchInput): Promise<Findings>;
+}
+
+const BENCHES: Record<string, Bench> = { processing };
+const GROUPS: Record<string, string[]> = { throughput: Object.keys(BENCHES), all: Object.keys(BENCHES) };
+const ROUNDS = 7;
+const QUICK_ROUNDS = 3;
+
+const USAGE = [
+  'npm run bench -- NAME [--rounds N] [--quick] [--write]',
+  ...Object.entries(BENCHES).map(([name, { question }]) => `  ${name.padEnd(12)}${question}`),
+  ...Object.entries(GROUPS).map(([name, members]) => `  ${name.padEnd(12)}${members.join(', ')}`),
+].join('\n');
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { rounds: { type: 'string' }, quick: { type: 'boolean' }, write: { type: 'boolean' } },
+  });
+  const [name, ...more] = positionals;
+  const chosen = GROUPS[name ?? ''] ?? (name !== undefined && name in BENCHES ? [name] : undefined);
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (name === undefined) {
+    console.log(USAGE);
+    return 0;
+  }
+  if (!chosen || more.length > 0 || (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))) {
+    say(`expected the name of a bench, and a whole number of rounds\n${USAGE}`);
+    return 2;
+  }
+  build();
+  const store = await openStore(say);
+  try {
+    const machine = await describeMachine(store);
+    for (const each of chosen) {
+      const { question, run, rounds: usual = ROUNDS } = BENCHES[each] as Bench;
+      const isQuick = values.quick ?? false;
+      const findings = await run({ store, rounds: rounds ?? (isQuick ? QUICK_ROUNDS : usual), isQuick, say });
+      console.log(`\n${each}: ${question}\n${toTable(findings)}\n  ${machine}`);
+      if (values.write) {
+        const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
+        writeSection({ name: each, question, findings, machine, command });
+      }
+    }
+  } finally {
+    await store.stop();
+  }
+  return 0;
+}
+
+process.exitCode = await main();

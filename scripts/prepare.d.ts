@@ -1,0 +1,3 @@
+export const ROOT: string;
+export function prepare(): void;
+export function build(): void;
