@@ -71,19 +71,27 @@ async function measure(store: Store, variant: Variant, jobs: number): Promise<Fi
   const prefix = await store.fresh();
   await preload(kind, store, prefix, jobs);
   const queue = `${bullPrefix(kind, prefix)}:noop`;
-  const redisCpu = await store.cpuSeconds();
   const worker = await startWorker(kind, store, { prefix, ...options });
+  const used = async () => ({ workerMs: worker.cpuMs() ?? Number.NaN, redisS: await store.cpuSeconds() });
+  const doneReaches = async (least: number) => {
+    for (;;) {
+      const done = await store.redis.zcard(`${queue}:completed`);
+      if (done >= least) return done;
+      await pause(50);
+    }
+  };
   try {
-    while ((await store.redis.zcard(`${queue}:completed`)) < jobs) await pause(100);
-    const workerCpuMs = worker.cpuMs() ?? Number.NaN;
-    const redisCpuUs = (((await store.cpuSeconds()) - redisCpu) * 1e6) / jobs;
     const warm = Math.floor(jobs / 5);
+    const before = await doneReaches(warm);
+    const cpu = await used();
+    const counted = (await doneReaches(jobs)) - before;
+    const { workerMs, redisS } = await used();
     const [warmAt, lastAt] = [await endOf(store, queue, warm), await endOf(store, queue, -1)];
     return {
       steady: ((jobs - warm) * 1_000) / (lastAt - warmAt),
       whole: (jobs * 1_000) / (lastAt - (await firstStart(store, queue))),
-      workerCpuUs: (workerCpuMs * 1_000) / jobs,
-      redisCpuUs,
+      workerCpuUs: ((workerMs - cpu.workerMs) * 1_000) / counted,
+      redisCpuUs: ((redisS - cpu.redisS) * 1e6) / counted,
     };
   } finally {
     await worker.stop();
@@ -91,12 +99,12 @@ async function measure(store: Store, variant: Variant, jobs: number): Promise<Fi
 }
 
 async function endOf(store: Store, queue: string, place: number): Promise<number> {
-  const [, score] = await store.redis.zrange(`${queue}:completed`, place, place, 'WITHSCORES');
+  const [, score] = await store.redis.zrange(`${queue}:completed`, String(place), String(place), 'WITHSCORES');
   return Number(score);
 }
 
 async function firstStart(store: Store, queue: string): Promise<number> {
-  const ids = await store.redis.zrange(`${queue}:completed`, 0, 199);
+  const ids = await store.redis.zrange(`${queue}:completed`, '0', '199');
   const starts = await Promise.all(ids.map((id) => store.redis.hget(`${queue}:${id}`, 'processedOn')));
   return Math.min(...starts.map(Number));
 }

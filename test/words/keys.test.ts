@@ -1,0 +1,83 @@
+// Every key is ours, lies on the shard of what shares its limits, and can be taken for none of BullMQ's.
+
+import { QueueKeys } from 'bullmq';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createKeys, JOB_FIELDS } from '../../src/words/keys.ts';
+
+const name = fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,62}$/);
+const anyPrefix = fc.stringMatching(/^[A-Za-z0-9._-]{1,64}$/);
+/** By function, because a new key must be put here by whoever adds it. */
+const make = {
+  queuePrefix: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
+    keys.queuePrefix({ name: other, tag }),
+  journal: (keys: ReturnType<typeof createKeys>, tag: string) => keys.journal(tag),
+  fleetJournal: (keys: ReturnType<typeof createKeys>) => keys.fleetJournal(),
+  pods: (keys: ReturnType<typeof createKeys>) => keys.pods(),
+  sweep: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.sweep(other),
+  ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
+};
+const ofUpstream = ['queuePrefix', 'journal'] as const;
+
+describe('a key', () => {
+  it('is known to this test, whichever function makes it', () => {
+    const functions = Object.entries(createKeys('lk')).filter(([, value]) => typeof value === 'function');
+    expect(functions.map(([key]) => key).sort()).toEqual(Object.keys(make).sort());
+  });
+
+  it('starts with the prefix and a colon, so that one prefix never reaches into another', () => {
+    fc.assert(
+      fc.property(anyPrefix, name, name, (prefix, tag, other) => {
+        const keys = createKeys(prefix);
+        for (const of of Object.values(make)) expect(of(keys, tag, other).startsWith(`${prefix}:`)).toBe(true);
+      }),
+    );
+  });
+
+  it('of an upstream carries its hash tag, exactly one', () => {
+    fc.assert(
+      fc.property(name, name, (tag, other) => {
+        const keys = createKeys('lk');
+        for (const kind of ofUpstream) expect(make[kind](keys, tag, other).match(/\{[^}]*\}/g)).toEqual([`{${tag}}`]);
+      }),
+    );
+  });
+
+  it('of ours equals none of BullMQ, whatever a lane and a job are called', () => {
+    fc.assert(
+      fc.property(name, name, fc.string(), (tag, lane, id) => {
+        const keys = createKeys('lk');
+        const bullKeys = new QueueKeys(keys.queuePrefix({ name: lane, tag }));
+        const theirs = [
+          ...Object.values(bullKeys.getKeys(lane)),
+          bullKeys.toKey(lane, id),
+          bullKeys.toKey(lane, `${id}:lock`),
+        ];
+        for (const [kind, of] of Object.entries(make)) {
+          if (kind === 'queuePrefix') continue;
+          const ours = of(keys, tag, lane);
+          expect(theirs).not.toContain(ours);
+          expect(ours.startsWith('lk:q:'), 'the queues have a name space of their own').toBe(false);
+        }
+      }),
+    );
+  });
+
+  it('of the wire contract stays what other languages write to', () => {
+    expect(createKeys('lk').queuePrefix({ name: 'publish', tag: 'forum' })).toBe('lk:q:{forum}');
+    expect(createKeys('lk').journal('forum')).toBe('lk:u:{forum}:journal');
+  });
+
+  it('of two tags, pods or sweeps differs', () => {
+    const keys = createKeys('lk');
+    expect(keys.journal('a')).not.toBe(keys.journal('b'));
+    expect(keys.ring('a')).not.toBe(keys.ring('b'));
+    expect(keys.sweep('a')).not.toBe(keys.sweep('b'));
+  });
+});
+
+it('a field of ours in a job cannot be one of BullMQ: none of its fields has a colon', () => {
+  const fields = Object.values(JOB_FIELDS);
+  expect(new Set(fields).size).toBe(fields.length);
+  for (const field of fields) expect(field).toMatch(/^lk:[a-z]+$/);
+});
