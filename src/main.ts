@@ -32,8 +32,8 @@ A first look:
   $ lanekeeper why LANE ID                 where is it, and what does it wait for?
   $ lanekeeper dead LANE                   what we stopped trying
 
-Settings come from the environment: REDIS_URL, LANEKEEPER_PREFIX, LANEKEEPER_PORT, LANEKEEPER_METRICS_PORT,
-LANEKEEPER_DATA, LOG_LEVEL. Exit status: 0 done, 1 refused or failed, 2 wrong usage.`,
+Settings come from the environment: REDIS_URL, LANEKEEPER_PREFIX, LANEKEEPER_HOST, LANEKEEPER_PORT,
+LANEKEEPER_METRICS_PORT, LANEKEEPER_DATA, LOG_LEVEL. Exit status: 0 done, 1 refused or failed, 2 wrong usage.`,
   )
   .exitOverride();
 

@@ -114,7 +114,14 @@ export function createPod(options: PodOptions): Pod {
       events,
     });
   });
-  const watchdog = options.watchdog === false ? undefined : startWatchdog(describeRunning);
+  const watchdog =
+    options.watchdog === false
+      ? undefined
+      : startWatchdog({
+          running: describeRunning,
+          onLate: (lateMs) => events.emit('pod.late', { lateMs, running: describeRunning() }),
+          clock,
+        });
 
   function describeRunning(): string {
     return [...attempts]

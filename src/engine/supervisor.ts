@@ -3,6 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { systemClock } from '../words/clock.ts';
 
 /** A child that lived this long had started well; its death starts the count anew. */
 const YOUNG_MS = 10_000;
@@ -35,7 +36,7 @@ export function createSupervisor({ onLine, onReady, onExit }: SupervisorOptions)
   let isStopping = false;
 
   function run(spec: ChildSpec, deaths: number): void {
-    const bornAt = performance.now();
+    const bornAt = systemClock.mono();
     const child = spawn(process.execPath, spec.args, {
       env: spec.env,
       detached: true,
@@ -53,7 +54,7 @@ export function createSupervisor({ onLine, onReady, onExit }: SupervisorOptions)
         if (children.size === 0) for (const resolve of goneWaiters.splice(0)) resolve();
         return;
       }
-      const count = performance.now() - bornAt > YOUNG_MS ? 1 : deaths + 1;
+      const count = systemClock.mono() - bornAt > YOUNG_MS ? 1 : deaths + 1;
       const pauseMs = count === 1 ? 0 : Math.min(250 * 2 ** count, MAX_PAUSE_MS);
       onExit(spec.name, signal ?? `exit code ${code}`, pauseMs);
       timers.set(

@@ -3,6 +3,7 @@
 // no block), names the jobs that run, and after a minute ends the process, so that what it holds runs elsewhere.
 
 import { Worker } from 'node:worker_threads';
+import type { Clock } from '../words/clock.ts';
 
 const WARN_S = 10;
 const KILL_S = 60;
@@ -13,14 +14,29 @@ export interface Watchdog {
   stop(): Promise<void>;
 }
 
-/** `running` names what runs now, for the last words of a blocked pod. */
-export function startWatchdog(running: () => string, killAfterS = KILL_S): Watchdog {
+/** A loop that late has missed renewals; shorter pauses are everyday garbage collection and busy neighbours. */
+const LATE_MS = 5_000;
+
+export interface WatchdogOptions {
+  /** Names what runs now, for the last words of a blocked pod. */
+  running: () => string;
+  /** Told afterwards, when the loop runs again: it was blocked, or the process was stopped. */
+  onLate: (lateMs: number) => void;
+  clock: Clock;
+  killAfterS?: number;
+}
+
+export function startWatchdog({ running, onLate, clock, killAfterS = KILL_S }: WatchdogOptions): Watchdog {
   const shared = new SharedArrayBuffer(8 + NAME_BYTES);
   const beat = new Int32Array(shared, 0, 2);
   const names = Buffer.from(shared, 8);
   const thread = new Worker(THREAD, { eval: true, workerData: { shared, warnS: WARN_S, killS: killAfterS } });
   thread.unref();
+  let beatAt = clock.mono();
   const timer = setInterval(() => {
+    const lateMs = clock.mono() - beatAt - BEAT_MS;
+    beatAt = clock.mono();
+    if (lateMs > LATE_MS) onLate(Math.round(lateMs));
     Atomics.add(beat, 0, 1);
     beat[1] = names.write(running(), 0, NAME_BYTES);
   }, BEAT_MS);

@@ -38,6 +38,7 @@ export const stalledGate: AdmissionGate = (attempt) =>
 
 /** Last, because it parses: the payload a handler sees is the schema's output, made once per attempt from what was sent. */
 async function checkIntake(attempt: Attempt): Promise<Verdict> {
+  if (attempt.malformed) return { kind: 'refuse', class: 'refused', reason: attempt.malformed };
   const checked = checkPayload(attempt.lane.payload, attempt.input);
   const intake = checked instanceof Promise ? await checked : checked;
   return intake.ok

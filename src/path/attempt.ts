@@ -5,6 +5,7 @@
 import type { FetchedJob } from '../store/lane-queue.ts';
 import { LOCK_MS } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
+import { toError } from '../words/errors.ts';
 import type { Job } from './handler.ts';
 import type { Lane } from './lane.ts';
 
@@ -26,6 +27,8 @@ export interface Attempt {
   readonly key: string | null;
   /** As sent; the schema has not seen it yet. */
   readonly input: unknown;
+  /** What is wrong with the stored data itself, when it is not even JSON. */
+  readonly malformed: string | undefined;
   readonly startedMonoAt: number;
   readonly signal: AbortSignal;
   /** Why it is over; undefined while it runs. */
@@ -42,7 +45,7 @@ export interface Attempt {
 
 export function beginAttempt(lane: Lane, raw: FetchedJob, token: string, askedMonoAt: number, clock: Clock): Attempt {
   const controller = new AbortController();
-  const { payload, agent, key } = readEnvelope(raw.data);
+  const { payload, agent, key, malformed } = readEnvelope(raw.data);
   let ended: EndReason | undefined;
   let announce: (reason: EndReason) => void;
   const whenEnded = new Promise<EndReason>((resolve) => {
@@ -58,6 +61,7 @@ export function beginAttempt(lane: Lane, raw: FetchedJob, token: string, askedMo
     agent,
     key,
     input: payload,
+    malformed,
     startedMonoAt: clock.mono(),
     signal: controller.signal,
     whenEnded,
@@ -103,8 +107,18 @@ export interface Envelope {
 }
 
 /** `data` is the payload, or our envelope around it. Anything else that says `lk` is refused at admission, by its shape. */
-export function readEnvelope(data: string): { payload: unknown; agent: string | null; key: string | null } {
-  const parsed: unknown = JSON.parse(data);
+export function readEnvelope(data: string): {
+  payload: unknown;
+  agent: string | null;
+  key: string | null;
+  malformed?: string;
+} {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(data);
+  } catch (error) {
+    return { payload: data, agent: null, key: null, malformed: `data: expected JSON: ${toError(error).message}` };
+  }
   if (typeof parsed !== 'object' || parsed === null || (parsed as Envelope).lk !== 1) {
     return { payload: parsed, agent: null, key: null };
   }

@@ -90,7 +90,13 @@ export function createSource(options: SourceOptions): Source {
       fetchedMonoAt = clock.mono(); // the next job's lock counts from before it was asked for
       return !isStopping && !slots.wantedByAnother(name);
     };
-    while (next?.job) next = await run(next.job, token, fetchedMonoAt, wantsNext);
+    try {
+      while (next?.job) next = await run(next.job, token, fetchedMonoAt, wantsNext);
+    } catch (error) {
+      // Nothing here should throw. If it does, the job's lock runs out and a pod runs it again: the lane goes on.
+      events.emit('redis.failing', { what: `run a job of ${name}`, reason: toError(error).message });
+      next = undefined;
+    }
     running--;
     slots.giveBack();
     if (isStopping) return;

@@ -3,6 +3,7 @@
 // by itself when to fetch, and stops renewing a job's lock before it settles it.
 
 import { type IQueueBackend, type JobJson, Queue, type QueueOptions } from 'bullmq';
+import { systemClock } from '../words/clock.ts';
 import type { Keys, LaneAddress } from '../words/keys.ts';
 import type { Redis } from './connect.ts';
 
@@ -80,7 +81,7 @@ export type FetchedJob = JobJson & { id: string };
 export function toFetched(reply: unknown): Fetched {
   const [job, id, limitMs, nextAt] = (Array.isArray(reply) ? reply : []) as [JobJson?, string?, number?, number?];
   if (job && id) return { job: Object.assign(job, { id }), nextAt: 0 };
-  return { job: undefined, nextAt: (limitMs ?? 0) > 0 ? Date.now() + (limitMs as number) : (nextAt ?? 0) };
+  return { job: undefined, nextAt: (limitMs ?? 0) > 0 ? systemClock.now() + (limitMs as number) : (nextAt ?? 0) };
 }
 
 /** BullMQ's codes for "this job is not yours (any more)": gone, no lock, not active, another's lock. */

@@ -1,5 +1,6 @@
 // The environment, read once, checked, frozen. Nothing else in the engine reads process.env.
 
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { wrongOption } from './errors.ts';
 
@@ -9,6 +10,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export interface Config {
   readonly redisUrl: string | undefined;
   readonly prefix: string;
+  /** Where HTTP listens. Loopback unless said otherwise: what answers there asks for no key yet. */
+  readonly host: string;
   readonly port: number;
   readonly metricsPort: number;
   readonly dataDir: string;
@@ -24,6 +27,7 @@ export function readConfig(env: NodeJS.ProcessEnv, baseDir: string): Config {
   return Object.freeze({
     redisUrl: toRedisUrl(env.REDIS_URL),
     prefix: toPrefix(env.LANEKEEPER_PREFIX ?? 'lk'),
+    host: toHost(env.LANEKEEPER_HOST || '127.0.0.1'),
     port: toPort('LANEKEEPER_PORT', env.LANEKEEPER_PORT, 8080),
     metricsPort: toPort('LANEKEEPER_METRICS_PORT', env.LANEKEEPER_METRICS_PORT, 9464),
     dataDir: resolve(baseDir, env.LANEKEEPER_DATA || '.lanekeeper'),
@@ -51,6 +55,12 @@ function toPrefix(text: string): string {
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(text)) {
     throw wrongOption('LK_CONFIG', 'LANEKEEPER_PREFIX', '1 to 64 letters, digits, dots, dashes or underscores', text);
   }
+  return text;
+}
+
+function toHost(text: string): string {
+  if (isIP(text) === 0 && text !== 'localhost')
+    throw wrongOption('LK_CONFIG', 'LANEKEEPER_HOST', "an address such as '0.0.0.0'", text);
   return text;
 }
 

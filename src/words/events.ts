@@ -32,11 +32,10 @@ export interface Events {
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
   'pod.stopped': { returned: number };
-  'pod.blocked': { blockedMs: number; running: string };
+  'pod.late': { lateMs: number; running: string };
   'redis.lost': { reason: string };
   'redis.back': { awayMs: number };
   'redis.failing': { what: string; reason: string };
-  'option.unbuilt': { where: string; option: string };
 }
 
 export type EventName = keyof Events;
@@ -55,11 +54,10 @@ export const EVENT_CATALOGUE = {
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },
   'pod.stopped': { level: 'info', journal: true },
-  'pod.blocked': { level: 'error', journal: true },
+  'pod.late': { level: 'error', journal: true },
   'redis.lost': { level: 'error', journal: false }, // it could not be written; redis.back tells how long
   'redis.back': { level: 'info', journal: true },
   'redis.failing': { level: 'error', journal: false },
-  'option.unbuilt': { level: 'warn', journal: false },
 } as const satisfies Record<EventName, { level: LogLevel; journal: boolean }>;
 
 export type AnyListener = <N extends EventName>(name: N, data: Events[N]) => void;

@@ -56,10 +56,9 @@ function problem(response: express.Response, status: number, title: string, deta
   response.status(status).type('application/problem+json').send(JSON.stringify({ status, title, detail }));
 }
 
-/** Loopback only: keys, and with them other addresses, are a later part. */
-export async function listen(app: Express, port: number, option: string): Promise<OpsServer> {
+export async function listen(app: Express, host: string, port: number, option: string): Promise<OpsServer> {
   const server = await new Promise<Server>((resolve, reject) => {
-    const starting: Server = app.listen(port, '127.0.0.1', (error?: Error) => {
+    const starting: Server = app.listen(port, host, (error?: Error) => {
       if (!error) return resolve(starting);
       const said =
         (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'is taken' : `cannot be used (${error.message})`;
@@ -68,7 +67,7 @@ export async function listen(app: Express, port: number, option: string): Promis
   });
   const { port: bound } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${bound}`,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
     port: bound,
     async close() {
       server.closeAllConnections();

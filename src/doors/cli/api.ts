@@ -27,7 +27,7 @@ export function addApiCommand(program: Command, version: string): void {
         await redis.ping();
       };
       const app = createOpsApp({ registry: metrics.registry, ready, who: { role: 'api', version } });
-      const ops = await listen(app, config.port, 'LANEKEEPER_PORT');
+      const ops = await listen(app, config.host, config.port, 'LANEKEEPER_PORT');
       onLeave(() => {
         void ops.close().then(() => process.exit(0));
       });

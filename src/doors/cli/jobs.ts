@@ -6,6 +6,7 @@ import { cancelJob } from '../../path/cancel.ts';
 import { countJobs, explainJob, isJobState, type JobView, listJobs } from '../../path/inspect.ts';
 import { JOB_STATES } from '../../path/job-state.ts';
 import type { AddOptions } from '../../path/producer.ts';
+import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
 import { toRow } from './job-row.ts';
 import { count, laneCommand } from './options.ts';
@@ -32,7 +33,7 @@ export function addJobCommands(program: Command): void {
         const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
         const free = pods.length * lane.concurrency - counts.active;
         const isNext = added.state === 'waiting' && !counts.isPaused && counts.waiting <= Math.max(free, 0);
-        const startsAt = added.startsAt ?? (isNext && pods.length > 0 ? Date.now() : null);
+        const startsAt = added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null);
         if (options.json)
           return sayJson({ ...added, lane: lane.name, startsAt, waiting: counts.waiting, pods: pods.length });
         say(added.id);
@@ -40,7 +41,7 @@ export function addJobCommands(program: Command): void {
 
         function expectation(): string {
           if (added.state !== 'waiting')
-            return added.startsAt ? `starts at ${when(added.startsAt, Date.now())}` : 'it was added before';
+            return added.startsAt ? `starts at ${when(added.startsAt, systemClock.now())}` : 'it was added before';
           if (counts.isPaused) return 'starts when the lane is resumed';
           if (pods.length === 0) return "starts when a pod runs this lane: 'lanekeeper up' or 'lanekeeper worker'";
           return isNext ? 'starts now' : `starts after ${Math.max(counts.waiting - 1, 0)} others`;
@@ -71,7 +72,7 @@ export function addJobCommands(program: Command): void {
       const lane = session.lane(laneName);
       const why = await explainJob(session.queue(lane), lane, id, (await session.pods(lane)).length);
       if (options.json) return sayJson(why);
-      const nowAt = Date.now();
+      const nowAt = systemClock.now();
       sayFacts([
         ['job', `${why.lane} ${why.job}`],
         ['state', paint('bold', why.state)],

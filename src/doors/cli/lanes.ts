@@ -3,7 +3,7 @@
 import { Argument, type Command } from 'commander';
 import { listDead, replayDead, showDead } from '../../path/dead-letters.ts';
 import { countJobs, type JobView } from '../../path/inspect.ts';
-import { toInstant } from '../../words/clock.ts';
+import { systemClock, toInstant } from '../../words/clock.ts';
 import { LanekeeperError } from '../../words/errors.ts';
 import { count, dirCommand, laneCommand } from './options.ts';
 import { hint, say, sayFacts, sayJson, sayTable, when } from './print.ts';
@@ -88,7 +88,7 @@ interface DeadOptions {
 }
 
 function sayLetters(letters: JobView[]): void {
-  const nowAt = Date.now();
+  const nowAt = systemClock.now();
   sayTable(
     ['ID', 'CLASS', 'DIED', 'ATTEMPTS', 'AGENT', 'REASON'],
     letters.map((l) => [l.id, l.class, when(l.finishedAt, nowAt), l.attempt, l.agent, l.reason]),
@@ -100,7 +100,7 @@ function sayLetter(letter: JobView, runbook: string | undefined): void {
     ['job', `${letter.lane} ${letter.id}`],
     ['class', letter.class],
     ['reason', letter.reason],
-    ['died', when(letter.finishedAt, Date.now())],
+    ['died', when(letter.finishedAt, systemClock.now())],
     ['added', toInstant(letter.enqueuedAt)],
     ['agent', letter.agent],
     ['key', letter.key],

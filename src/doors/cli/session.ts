@@ -23,14 +23,18 @@ export interface DirOption {
 export function readSettings({ dir }: DirOption): Config & { dir: string } {
   const base = resolve(dir);
   const config = readConfig(process.env, base);
-  for (const name of config.unbuilt) warn(`${name} is not built yet: it is ignored`);
+  for (const name of process.send ? [] : config.unbuilt) warn(`${name} is not built yet: it is ignored`);
   return { ...config, dir: base };
 }
 
-/** Loads a folder and says, one line each, which of its options nothing acts on yet. */
+/**
+ * Loads a folder and says, one line each, which of its options nothing acts on yet. A child of `up` says nothing: its parent
+ * has said it, once for all.
+ */
 export async function loadAndWarn(dir: string, wanted: Wanted): Promise<Definitions> {
   const definitions = await loadDefinitions(dir, wanted);
-  for (const { where, option } of definitions.unbuilt) warn(`${where}: ${option} is not built yet: it is ignored`);
+  for (const { where, option } of process.send ? [] : definitions.unbuilt)
+    warn(`${where}: ${option} is not built yet: it is ignored`);
   return definitions;
 }
 

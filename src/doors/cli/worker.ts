@@ -49,7 +49,7 @@ async function runWorker(options: WorkerOptions, version: string): Promise<void>
     if (pod?.state !== 'running') throw new LanekeeperError('LK_STATE', `the pod is ${pod?.state ?? 'starting'}`);
   };
   const app = createOpsApp({ registry: metrics.registry, ready, who: { pod: name, version } });
-  const ops = await listen(app, config.metricsPort, 'LANEKEEPER_METRICS_PORT');
+  const ops = await listen(app, config.host, config.metricsPort, 'LANEKEEPER_METRICS_PORT');
 
   pod = createPod({
     redisUrl,
