@@ -216,7 +216,7 @@ function toRecord(request: IncomingMessage, n: number, arrivedAt: number): Reque
   const method = request.method ?? 'GET';
   const agent = headerOf(request, 'x-agent');
   const idempotencyKey = headerOf(request, 'idempotency-key');
-  const fence = headerOf(request, 'x-fence-token');
+  const fence = request.headers['x-fence-token']?.toString() ?? null; // an empty one is not none, it is garbage
   const scope = { scope: headerOf(request, 'x-fence-scope'), key: idempotencyKey, agent };
   return {
     n,

@@ -141,6 +141,7 @@ describe('when to come back', () => {
     ['nonsense', { 'retry-after': 'soon' }],
     ['an empty text', { 'retry-after': '' }],
     ['a negative number', { 'retry-after': '-5' }],
+    ['words behind a number', { 'retry-after': '5 minutes' }],
     ['an exponent', { 'retry-after': '1e3' }],
     ['a reset while something remains', { 'x-ratelimit-remaining': '3', 'x-ratelimit-reset': '60' }],
     ['a reset without what remains', { 'x-ratelimit-reset': '60' }],

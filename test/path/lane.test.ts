@@ -1,0 +1,207 @@
+// A lane is refused when it is defined, with every wrong option at once, or it is frozen and means what it says.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { defineLane, defineUpstream } from '../../src/index.ts';
+import { isLane, LANE_RULES, type Lane } from '../../src/path/lane.ts';
+import { unbuiltIn } from '../../src/path/options.ts';
+
+const define = (options: unknown): Lane => defineLane(options as { name: string });
+const api = defineUpstream({ name: 'api' });
+
+function refusal(options: unknown): string {
+  try {
+    define(options);
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'LK_DEFINITION', name: 'LanekeeperError' });
+    return (error as Error).message;
+  }
+  throw new Error(`${JSON.stringify(options)} was taken`);
+}
+
+describe('a lane', () => {
+  it('needs a name and nothing else', () => {
+    expect(define({ name: 'publish' })).toEqual({
+      name: 'publish',
+      tag: 'publish',
+      upstream: undefined,
+      payload: undefined,
+      concurrency: 8,
+      priority: 0,
+      retry: { attempts: 4, backoffMs: [2_000, 4_000, 8_000], jitter: 0.2 },
+      timeoutMs: 60_000,
+      done: { keepMs: 86_400_000, max: 100_000 },
+      dead: { keepMs: 30 * 86_400_000, max: 100_000 },
+      runbook: undefined,
+      unbuilt: [],
+    });
+  });
+
+  it('lives beside its upstream', () => {
+    expect(define({ name: 'publish', upstream: api })).toMatchObject({ tag: 'api', upstream: api });
+  });
+
+  it('takes what people write', () => {
+    const payload = z.object({ a: z.string() });
+    const lane = define({
+      name: 'a-1_b',
+      payload,
+      retry: { attempts: 2, backoff: ['1s', 0, 250], jitter: 0 },
+      timeout: '1h30m',
+      done: { keep: '1h' },
+      dead: { max: 5 },
+      runbook: 'docs/run book.md',
+      priority: 2_097_151,
+      concurrency: 10_000,
+    });
+    expect(lane).toMatchObject({
+      retry: { attempts: 2, backoffMs: [1_000, 0, 250], jitter: 0 },
+      timeoutMs: 5_400_000,
+      done: { keepMs: 3_600_000, max: 100_000 },
+      dead: { keepMs: 30 * 86_400_000, max: 5 },
+      priority: 2_097_151,
+    });
+    expect(lane.payload).toBe(payload);
+  });
+
+  it('is frozen, all the way down', () => {
+    const lane = define({ name: 'a', upstream: api, retry: {}, done: {}, dead: {}, agent: {} });
+    const parts = [lane, lane.retry, lane.retry.backoffMs, lane.done, lane.dead, lane.unbuilt, lane.upstream];
+    for (const part of parts) expect(Object.isFrozen(part)).toBe(true);
+    const byDefault = define({ name: 'a' });
+    for (const part of [byDefault.retry, byDefault.retry.backoffMs, byDefault.done, byDefault.dead]) {
+      expect(Object.isFrozen(part)).toBe(true);
+    }
+  });
+
+  it('is known by its brand, from whichever copy of the package, and nothing else is', () => {
+    const foreign = Object.defineProperty({}, Symbol.for('lanekeeper.definition'), { value: 'lane' });
+    expect(isLane(define({ name: 'a' }))).toBe(true);
+    expect(isLane(foreign)).toBe(true);
+    for (const value of [null, undefined, 'lane', {}, api, { name: 'a' }]) expect(isLane(value)).toBe(false);
+  });
+});
+
+const wrong: Record<string, unknown[]> = {
+  name: ['', 'A', '-a', '_a', 'a b', 'a:b', '{a}', 'é', 'a'.repeat(64), 5, null, 'a\n'],
+  upstream: [{}, 'api', null, { name: 'api' }],
+  payload: [{}, 'string', 5, null, { '~standard': null }, { '~standard': {} }],
+  concurrency: [0, -1, 1.5, 10_001, '8', Number.NaN, Number.POSITIVE_INFINITY, null],
+  priority: [-1, 2_097_152, 1.5, '0', Number.NaN, null],
+  retry: [
+    null,
+    5,
+    [],
+    'often',
+    { attempts: 0 },
+    { attempts: 101 },
+    { attempts: '4' },
+    { backoff: [] },
+    { backoff: '2s' },
+    { backoff: ['2 s'] },
+    { backoff: [-1] },
+    { jitter: -0.1 },
+    { jitter: 1.1 },
+    { jitter: Number.NaN },
+    { jitter: '0.2' },
+    { delay: 5 },
+  ],
+  timeout: ['0s', 0, '5', '1 h', -1, Number.NaN, '', null],
+  done: [null, 5, [], { keep: '59s' }, { keep: 'long' }, { max: 0 }, { max: 1.5 }, { max: 10_000_001 }, { age: 5 }],
+  dead: [null, 5, [], { keep: '59m' }, { keep: 'long' }, { max: 0 }, { count: 5 }],
+  runbook: ['', 'a\nb', 'x'.repeat(501), 5, null],
+  ownership: ['closed', true, null, ''],
+};
+
+describe('a wrong value', () => {
+  const cases = Object.entries(wrong).flatMap(([option, values]) => values.map((value) => ({ option, value })));
+
+  it.each(cases)('of $option ($value) is refused with option, expected and got, in one line', ({ option, value }) => {
+    const said = refusal({ name: 'a', [option]: value });
+    expect(said).toMatch(new RegExp(`^lane.*: ${option}: expected .+, got .+$`));
+    expect(said).not.toContain('\n');
+  });
+
+  it('is listed here for every option that something acts on', () => {
+    const acted = Object.keys(LANE_RULES).filter((key) => !unbuiltIn(LANE_RULES).includes(key) || key === 'ownership');
+    expect(Object.keys(wrong).sort()).toEqual(acted.sort());
+  });
+
+  it('is told together with every other, and with every unknown option by its name', () => {
+    const said = refusal({ name: 'a', concurrency: 0, timeout: 'x', paralel: 5, retries: 3 });
+    for (const option of ['concurrency', 'timeout', 'paralel', 'retries'])
+      expect(said).toContain(`${option}: expected`);
+    expect(said.startsWith('lane "a": ')).toBe(true);
+  });
+
+  it('of the whole is refused too', () => {
+    for (const options of [undefined, null, 'publish', 5, [], () => {}]) {
+      expect(refusal(options)).toMatch(/^lane: expected an object of options, got /);
+    }
+    expect(refusal({})).toMatch(/^lane: name: expected .+, got nothing$/);
+  });
+
+  it('never leaves as anything but one clear refusal, whatever it is', () => {
+    const options = fc.dictionary(
+      fc.constantFrom(...Object.keys(LANE_RULES), '__proto__', 'constructor'),
+      fc.anything(),
+    );
+    fc.assert(
+      fc.property(options, (given) => {
+        try {
+          expect(Object.isFrozen(define({ name: 'a', ...given }))).toBe(true);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'LK_DEFINITION' });
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('a combination', () => {
+  it.each([undefined, 'open'])(
+    'of displaced with ownership %s is refused: nobody is ever displaced there',
+    (ownership) => {
+      const said = refusal({ name: 'a', displaced: 'park', ownership });
+      expect(said).toMatch(/^lane "a": displaced: expected ownership 'exclusive' beside it, got "open"$/);
+    },
+  );
+
+  it('of displaced with an exclusive lane is taken', () => {
+    expect(define({ name: 'a', displaced: 'park', ownership: 'exclusive' }).unbuilt).toEqual([
+      'ownership',
+      'displaced',
+    ]);
+  });
+});
+
+describe('an option whose part is not built yet', () => {
+  const given: Record<string, unknown> = {
+    agent: { cooldown: '2h' },
+    ownership: 'exclusive',
+    displaced: 'park',
+    pods: 'one',
+    backlog: 1_000,
+    dedupe: 'content',
+    due: '24h',
+  };
+
+  it('is one of those that the table marks', () => {
+    expect(unbuiltIn(LANE_RULES).sort()).toEqual(Object.keys(given).sort());
+  });
+
+  it.each(Object.keys(given))('%s is accepted and named exactly once', (option) => {
+    const beside = option === 'displaced' ? { ownership: 'exclusive' } : {};
+    const { unbuilt } = define({ name: 'a', ...beside, [option]: given[option] });
+    expect(unbuilt.filter((name) => name === option)).toEqual([option]);
+    expect(unbuilt).toHaveLength(1 + Object.keys(beside).length);
+  });
+
+  it('is not named when it is given the value that holds today', () => {
+    expect(define({ name: 'a', ownership: 'open', pods: 'all' }).unbuilt).toEqual([]);
+    const absent = Object.fromEntries(Object.keys(given).map((option) => [option, undefined]));
+    expect(define({ name: 'a', ...absent }).unbuilt).toEqual([]);
+  });
+});
