@@ -2,9 +2,10 @@
 
 import { Queue } from 'bullmq';
 import { createProducer } from 'lanekeeper';
-// @ts-expect-error: plain JavaScript on purpose, see there
 import { noop } from './fleet/queues/noop.js';
 import type { Store } from './store.ts';
+
+export { noop };
 
 const BULK = 1_000;
 

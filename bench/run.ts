@@ -3,6 +3,10 @@
 
 import { parseArgs } from 'node:util';
 import { build } from '../scripts/prepare.js';
+import { adding } from './adding.ts';
+import { idleLanes } from './idle-lanes.ts';
+import { latency } from './latency.ts';
+import { memory } from './memory.ts';
 import { processing } from './processing.ts';
 import { describeMachine, type Findings, toTable, writeSection } from './report.ts';
 import { openStore, type Store } from './store.ts';
@@ -21,7 +25,7 @@ export interface Bench {
   run(input: BenchInput): Promise<Findings>;
 }
 
-const BENCHES: Record<string, Bench> = { processing };
+const BENCHES: Record<string, Bench> = { processing, adding, latency, memory, 'idle-lanes': idleLanes };
 const GROUPS: Record<string, string[]> = { throughput: Object.keys(BENCHES), all: Object.keys(BENCHES) };
 const ROUNDS = 7;
 const QUICK_ROUNDS = 3;

@@ -47,7 +47,10 @@ function toRedisUrl(text: string | undefined): string | undefined {
 
 /** Addresses appear in errors and logs; passwords never do. */
 export function withoutPassword(url: string): string {
-  return url.replace(/\/\/([^:@/]*):[^@/]*@/, '//$1:***@');
+  // Up to the last @: what people mistype is most often a password with an @ or / in it.
+  return url.replace(/^([a-z]+:\/\/)?([^:@/]*)(:.*)?@/is, (_all, scheme = '', user, password) => {
+    return `${scheme}${user}${password ? ':***' : ''}@`;
+  });
 }
 
 function toPrefix(text: string): string {

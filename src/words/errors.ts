@@ -1,5 +1,7 @@
 // Every error a person or a program can meet, by a stable code. The table in src/README.md is compared with this list.
 
+import { types } from 'node:util';
+
 /** code -> what it means. Exit status is 2 for LK_USAGE and 1 for the others. */
 export const ERROR_CODES = {
   LK_USAGE: 'The command line or call is not of a known form.',
@@ -36,22 +38,38 @@ export function wrongOption(code: ErrorCode, option: string, expected: string, g
 
 /** A short, single-line, printable rendering of anything. Never throws, whatever a caller hands in. */
 export function quote(value: unknown): string {
+  const text = render(value).replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, escape);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function render(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (typeof value === 'function') return 'a function';
-  let text: string;
   try {
-    text = JSON.stringify(value) ?? typeof value;
+    return JSON.stringify(value) ?? `a ${typeof value}`;
   } catch {
-    text = `an unprintable ${typeof value}`;
+    return `an unprintable ${typeof value}`;
   }
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function escape(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** What was thrown, as an Error: handlers may throw strings, null or objects. */
 export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
+  if (types.isNativeError(thrown) || isErrorLike(thrown)) return thrown as Error;
   return new Error(typeof thrown === 'string' ? thrown : `a handler threw ${quote(thrown)}, not an Error`, {
     cause: thrown,
   });
+}
+
+/** A subclass made with Object.create is no native error; asking a revoked proxy anything throws. */
+function isErrorLike(thrown: unknown): boolean {
+  try {
+    return thrown instanceof Error;
+  } catch {
+    return false;
+  }
 }

@@ -1,7 +1,10 @@
 // Instants as people and programs write them, as epoch ms. What cannot be an instant is undefined, never a guess.
 
-/** The year 2255: above it, BullMQ's score of a delayed job (instant x 4096) is no longer exact. */
-const MAX_EPOCH_MS = 2 ** 53 / 4096;
+/**
+ * The end of the year 9999, the last that RFC 3339 can write. BullMQ's score of a delayed job (instant x 4096) is then exact
+ * to 128, still a fraction of a millisecond.
+ */
+const MAX_EPOCH_MS = Date.UTC(10_000, 0, 1) - 1;
 
 export const INSTANT_FORM = "an instant such as '2030-01-31T08:00:00Z', a Date or epoch milliseconds";
 

@@ -77,7 +77,6 @@ describe('a limit or a quota', () => {
       });
     }
   });
-  });
 
   it('parks 50 times, then it is dead as rate-limit', () => {
     for (const ofClass of PARKED) {
@@ -95,7 +94,10 @@ describe('a limit or a quota', () => {
   it('that asks for no wait, or for an instant that has passed here, waits as if it had named none', () => {
     // An upstream whose clock is behind ours, or `Retry-After: 0`: else 50 parks are gone within a second, and the job with them.
     for (const asked of [0, -7, -60_000]) {
-      expect(decide(POLICY, facts({ class: 'rate-limit', parks: 2, askedMs: asked }))).toEqual({ kind: 'park', afterMs: 4_000 });
+      expect(decide(POLICY, facts({ class: 'rate-limit', parks: 2, askedMs: asked }))).toEqual({
+        kind: 'park',
+        afterMs: 4_000,
+      });
     }
   });
 

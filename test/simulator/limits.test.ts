@@ -84,11 +84,13 @@ describe('per time', () => {
     const clock = createManualClock();
     const { sim, send } = await play({ clock });
     for (let i = 0; i < 3; i++) await send('/x');
+    clock.advance(1);
     sim.configure({ limits });
     expect(sim.verdict().clean).toBe(true);
-    clock.advance(999);
+    clock.advance(998);
     expect((await send('/x')).status).toBe(429);
     expect(sim.verdict().convictions.map((one) => one.records)).toEqual([[1, 2, 3, 4]]);
+    clock.advance(1);
     sim.scenario('calm');
     expect((await send('/x')).status).toBe(200);
     expect(sim.verdict().counts).toEqual({ rate: 1 });

@@ -59,7 +59,7 @@ describe('fence', () => {
   });
 
   test('a token that is overtaken while its request waits is refused when its turn comes', async () => {
-    const { sim, url, send } = await play({ behaviour: { latency: '50ms', checkFence: true } });
+    const { sim, url, send } = await play({ behaviour: { latency: '1s', checkFence: true } });
     const options = { method: 'POST', body: '{"title":"t"}', headers: { 'content-type': 'application/json' } };
     const slow = openRequest(`${url}/posts`, { ...options, headers: { ...options.headers, 'x-fence-token': '1' } });
     await vi.waitFor(() => expect(sim.log).toHaveLength(1));

@@ -5,6 +5,7 @@ import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { maxMemoryBytes } from '../../src/store/embedded-conf.ts';
 import { commandLineOf, isAlive } from '../../src/store/embedded-process.ts';
 import { type EmbeddedOptions, readRunning, startEmbeddedRedis } from '../../src/store/embedded-redis.ts';
 import { atEnd, CACHE, connect, guardiansOf, serversOn, spawnFixture, tempDir } from './embedded-support.ts';
@@ -40,6 +41,12 @@ test('is a Redis fit for queues: durable, never evicting, private', async () => 
   expect((await stat(join(dataDir, 'redis/redis.conf'))).mode & 0o777).toBe(0o600);
   const stranger = connect(`redis://127.0.0.1:${redis.port}`);
   await expect(stranger.get('a')).rejects.toThrow(/NOAUTH/);
+});
+
+test('uses half of the memory: of the machine, or of its cgroup where that is less', () => {
+  expect(maxMemoryBytes(8_000, 0)).toBe(4_000);
+  expect(maxMemoryBytes(8_000, 3_000)).toBe(1_500);
+  expect(maxMemoryBytes(8_000, 2 ** 64)).toBe(4_000); // how some kernels spell "no limit"
 });
 
 test('is found by others through running.json, until it stops', async () => {

@@ -82,7 +82,7 @@ test('apt: really brought into a folder with a space, nothing else left there, a
   expect(second.found).toEqual(found);
   expect(second.said).toEqual([]);
   expect(ran).toEqual([`${found.argv.join(' ')} --version`]); // one program, run once
-});
+}, 120_000);
 
 test('apt: with empty package lists it fetches its own, and the lists of the system stay as they are', async () => {
   const before = await systemLists();
@@ -109,7 +109,7 @@ test('apt: two processes that bring it at once both end with a server', async ()
   expect(one.found).toMatchObject({ kind: 'program' });
   expect(two.found).toEqual(one.found);
   expect(await readdir(dir)).toEqual(['root']);
-}, 60_000);
+}, 120_000);
 
 test('apt: what is unpacked but does not run is replaced', async () => {
   const dir = await tempDir('cache');
@@ -119,7 +119,7 @@ test('apt: what is unpacked but does not run is replaced', async () => {
   if (!canAptServe) return expectOtherWay(found);
   expect(found).toMatchObject({ kind: 'program' });
   expect(await readdir(dir)).toEqual(['root']);
-}, 60_000);
+}, 120_000);
 
 test('apt: a failure half-way leaves nothing half-made, and an old half-made folder is cleared', async () => {
   const dir = await tempDir('cache');
@@ -292,7 +292,7 @@ test('a server brought earlier still runs from a folder that was moved', async (
   expect(found.argv.at(-1)).toContain(dir);
   expect(said).toEqual([]);
   await rm(join(dir, 'root'), { recursive: true });
-});
+}, 120_000);
 
 test('no registry host is written in the code', async () => {
   const dir = new URL('../../src/store/', import.meta.url);

@@ -11,6 +11,7 @@ describe('the environment', () => {
     expect(read({})).toEqual({
       redisUrl: undefined,
       prefix: 'lk',
+      host: '127.0.0.1',
       port: 8080,
       metricsPort: 9464,
       dataDir: join('/base', '.lanekeeper'),
