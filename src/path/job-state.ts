@@ -37,7 +37,17 @@ export function toState(bullState: string, gate: string | null | undefined): Job
   }
 }
 
-export async function readState({ backend, redis, jobKey }: LaneQueue, id: string): Promise<JobState | undefined> {
-  const [bullState, gate] = await Promise.all([backend.getState(id), redis.hget(jobKey(id), JOB_FIELDS.gate)]);
-  return toState(bullState, gate);
+/** A job's state and, while it waits for one, its instant; undefined when there is no such job. */
+export async function readStanding(
+  { backend, redis, jobKey }: LaneQueue,
+  id: string,
+): Promise<{ state: JobState; startsAt: number | null } | undefined> {
+  const [bullState, [gate, until, timestamp, delay]] = await Promise.all([
+    backend.getState(id),
+    redis.hmget(jobKey(id), JOB_FIELDS.gate, JOB_FIELDS.until, 'timestamp', 'delay'),
+  ]);
+  const state = toState(bullState, gate);
+  if (!state) return undefined;
+  const isWaiting = state === 'parked' || state === 'scheduled';
+  return { state, startsAt: isWaiting ? Number(until || Number(timestamp) + Number(delay)) : null };
 }

@@ -140,7 +140,8 @@ export function isLane(value: unknown): value is Lane {
 function toSchema(value: unknown): StandardSchemaV1 | undefined {
   // arktype's types are functions.
   const isHolder = (typeof value === 'object' && value !== null) || typeof value === 'function';
-  return isHolder && '~standard' in (value as object) ? (value as StandardSchemaV1) : undefined;
+  const standard = isHolder ? (value as StandardSchemaV1)['~standard'] : undefined;
+  return typeof standard?.validate === 'function' ? (value as StandardSchemaV1) : undefined;
 }
 
 function toLine(value: unknown): string | undefined {
@@ -148,7 +149,8 @@ function toLine(value: unknown): string | undefined {
 }
 
 function hasOnly(value: unknown, ...keys: string[]): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && Object.keys(value).every((key) => keys.includes(key));
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.keys(value).every((key) => keys.includes(key));
 }
 
 function toRetry(value: unknown): RetryPolicy | undefined {

@@ -57,7 +57,9 @@ export function isUpstream(value: unknown): value is Upstream {
 
 function toBaseUrl(value: unknown): string | undefined {
   if (typeof value !== 'string' || !URL.canParse(value)) return undefined;
-  return /^https?:$/.test(new URL(value).protocol) ? value.replace(/\/+$/, '') : undefined;
+  const { protocol, search, hash } = new URL(value);
+  // A path is put behind it: what follows a path in an address has no place in a base.
+  return /^https?:$/.test(protocol) && !search && !hash ? value.replace(/\/+$/, '') : undefined;
 }
 
 function toHeaders(value: unknown): Readonly<Record<string, string>> | undefined {

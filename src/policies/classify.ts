@@ -1,6 +1,7 @@
 // What kind of failure is this? The only place that turns an upstream's answer, or anything a handler threw, into a class.
 
-import { type FailureClass, UpstreamError } from '../words/failure.ts';
+import { FAILURE_CLASSES, type FailureClass, UpstreamError } from '../words/failure.ts';
+import { toEpochMs } from '../words/instant.ts';
 
 export interface AnswerFacts {
   status: number;
@@ -27,8 +28,9 @@ export function classifyAnswer({ status, headers, body }: AnswerFacts): FailureC
 /** The class of whatever came out of a handler. Unknown exceptions may pass, as in every queue people know. */
 export function classifyThrown(thrown: unknown): FailureClass {
   if (thrown instanceof UpstreamError) return thrown.class;
-  const { name, code, class: ofClass } = (thrown ?? {}) as { name?: string; code?: string; class?: FailureClass };
-  if (name === 'UpstreamError' && ofClass) return ofClass; // from a folder with its own copy of the package
+  const { name, code, class: ofClass } = readParts(thrown);
+  const known = FAILURE_CLASSES.find((one) => one === ofClass);
+  if (name === 'UpstreamError' && known) return known; // from a folder with its own copy of the package
   if (name === 'TimeoutError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
     return 'timeout';
   // An answer that no longer parses: JSON.parse throws SyntaxError, zod ZodError, valibot ValiError, arktype TraversalError.
@@ -38,25 +40,39 @@ export function classifyThrown(thrown: unknown): FailureClass {
   return 'transient';
 }
 
+/** Looking at what was thrown may throw: a getter, a revoked proxy. Then it has no parts. */
+function readParts(thrown: unknown): { name?: unknown; code?: unknown; class?: unknown } {
+  try {
+    const { name, code, class: ofClass } = (thrown ?? {}) as Record<string, unknown>;
+    return { name, code, class: ofClass };
+  } catch {
+    return {};
+  }
+}
+
 /** When the upstream will listen again, epoch ms; null when it did not say, or said nonsense. */
 export function readRetryAfter(headers: Headers, nowAt: number): number | null {
+  return toEpochMs(readInstant(headers, nowAt)) ?? null;
+}
+
+function readInstant(headers: Headers, nowAt: number): number | undefined {
   const exactMs = toNumber(headers.get('retry-after-ms'));
-  if (exactMs !== null) return nowAt + exactMs;
+  if (exactMs !== undefined) return nowAt + exactMs;
   const text = headers.get('retry-after');
   const seconds = toNumber(text);
-  if (seconds !== null) return nowAt + seconds * 1_000;
-  const date = text ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(date)) return date;
-  if (headers.get('x-ratelimit-remaining')?.trim() !== '0') return null;
+  if (seconds !== undefined) return nowAt + seconds * 1_000;
+  // Date.parse alone would read '-5' as a day in 2001.
+  if (text && /^[A-Z][a-z]+, /.test(text)) return Date.parse(text);
+  if (headers.get('x-ratelimit-remaining')?.trim() !== '0') return undefined;
   const reset = toNumber(headers.get('x-ratelimit-reset'));
-  if (reset === null) return null;
-  // Three dialects: epoch milliseconds, epoch seconds, seconds from now. A day of seconds separates the last two.
+  if (reset === undefined) return undefined;
+  // Three dialects: epoch milliseconds, epoch seconds, seconds from now.
   if (reset > 1e11) return reset;
   return reset > 1e9 ? reset * 1_000 : nowAt + reset * 1_000;
 }
 
-function toNumber(text: string | null): number | null {
-  return text !== null && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : null;
+function toNumber(text: string | null): number | undefined {
+  return text !== null && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : undefined;
 }
 
 function isLimitStatus(status: number): boolean {

@@ -8,7 +8,8 @@ export type Intake = { ok: true; value: unknown } | { ok: false; problems: strin
 export function checkPayload(schema: StandardSchemaV1 | undefined, input: unknown): Intake | Promise<Intake> {
   if (!schema) return { ok: true, value: input };
   const verdict = schema['~standard'].validate(input);
-  return verdict instanceof Promise ? verdict.then(toIntake) : toIntake(verdict);
+  // By its `then`: a promise of another realm is no instance of ours, and would pass as an answer without issues.
+  return 'then' in verdict ? Promise.resolve(verdict).then(toIntake) : toIntake(verdict);
 }
 
 function toIntake(verdict: StandardSchemaV1.Result<unknown>): Intake {

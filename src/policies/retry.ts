@@ -47,7 +47,10 @@ export function decide(policy: RetryPolicy, facts: FailureFacts): Decision {
   const after = AFTER_FAILURE[facts.class];
   if (after === 'park') {
     if (facts.parks >= MAX_PARKS) return { kind: 'dead', class: 'rate-limit' };
-    return { kind: 'park', afterMs: Math.max(0, facts.askedMs ?? unaskedParkMs(facts.parks, facts.random)) };
+    return {
+      kind: 'park',
+      afterMs: facts.askedMs && facts.askedMs > 0 ? facts.askedMs : unaskedParkMs(facts.parks, facts.random),
+    };
   }
   if (after === 'dead' || facts.attempt >= policy.attempts) return { kind: 'dead', class: facts.class };
   return { kind: 'retry', afterMs: Math.max(backoffMs(policy, facts.attempt, facts.random), facts.askedMs ?? 0) };
@@ -59,7 +62,7 @@ export function backoffMs(policy: RetryPolicy, attempt: number, random: number):
   return Math.round(step * (1 + policy.jitter * random));
 }
 
-/** A limit that names no time: 1 s, doubling to 60 s, up to half later so that a herd spreads. */
+/** A limit that names no time, or one that has passed by our clock (else fifty parks are gone within a second): 1 s, doubling to 60 s, up to half later so that a herd spreads. */
 function unaskedParkMs(parks: number, random: number): number {
   return Math.round(Math.min(60_000, 1_000 * 2 ** Math.min(parks, 6)) * (1 + random / 2));
 }

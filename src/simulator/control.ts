@@ -4,9 +4,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LanekeeperError, toError, wrongOption } from '../words/errors.ts';
 import { readBody } from './body.ts';
-import type { RulesInput } from './judge.ts';
+import type { RulesInput } from './rules.ts';
 import { listScenarios, parseScenarioName } from './scenarios.ts';
-import type { Simulator } from './server.ts';
+import type { Simulator } from './simulator.ts';
 import { describeVerdict, type Verdict } from './verdict.ts';
 
 export const CONTROL_PREFIX = '/_sim/';

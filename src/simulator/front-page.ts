@@ -1,7 +1,7 @@
 // What the stand-in upstream says of itself: at `/` for whoever finds it, and in the terminal for whoever started it.
 
 import { SCENARIOS } from './scenarios.ts';
-import type { Simulator } from './server.ts';
+import type { Simulator } from './simulator.ts';
 
 type Playing = Pick<Simulator, 'scenarioName' | 'changedKnobs'>;
 

@@ -4,33 +4,15 @@
 // restarts no cooldown, but one that comes too early is still convicted of that: being turned away is no defence.
 // `fromAt` and `untilAt` narrow whose arrivals are judged; what came before still counts towards what they are judged by.
 
-import type { Duration } from '../words/duration.ts';
 import { createDocket } from './docket.ts';
 import { judgeCooldown } from './judge-cooldown.ts';
 import { judgeEffects, judgeFences } from './judge-effects.ts';
 import { judgeLimit } from './judge-limit.ts';
-import { describeLimit, isRate, type Limit, type LimitInput } from './limits.ts';
+import { describeLimit, isRate, type Limit } from './limits.ts';
 import type { RequestRecord } from './record.ts';
-import { parseRules } from './rules.ts';
+import { parseRules, type RulesInput } from './rules.ts';
 import { summarize } from './summary.ts';
 import type { Gap, Interval, Verdict } from './verdict.ts';
-
-export interface RulesInput {
-  readonly limits?: readonly LimitInput[];
-  readonly cooldown?: Duration | null;
-  /** Which requests are an agent's acts. Default 'all'. */
-  readonly cooldownOn?: 'all' | 'writes';
-  /** Default true. */
-  readonly countRefused?: boolean;
-  /** Whether fence tokens may only grow. Default true. */
-  readonly fence?: boolean;
-  /** By what two effects of one method and path are the same one. Default both. */
-  readonly effects?: readonly ('idempotencyKey' | 'jobId')[];
-  /** Judges arrivals from this instant on. Default: all. */
-  readonly fromAt?: number;
-  /** Judges arrivals before this instant. Default: all. */
-  readonly untilAt?: number;
-}
 
 /** Terms that held from an instant on, until the next ones did. */
 export interface Era {

@@ -1,9 +1,25 @@
 // Reads the rules somebody wants a log judged by, over HTTP or in a test, and fills in what they left out.
 
-import { DURATION_FORM, toDurationMs } from '../words/duration.ts';
+import { DURATION_FORM, type Duration, toDurationMs } from '../words/duration.ts';
 import { wrongOption } from '../words/errors.ts';
-import type { RulesInput } from './judge.ts';
-import { type Limit, parseLimits } from './limits.ts';
+import { type Limit, type LimitInput, parseLimits } from './limits.ts';
+
+export interface RulesInput {
+  readonly limits?: readonly LimitInput[];
+  readonly cooldown?: Duration | null;
+  /** Which requests are an agent's acts. Default 'all'. */
+  readonly cooldownOn?: 'all' | 'writes';
+  /** Default true. */
+  readonly countRefused?: boolean;
+  /** Whether fence tokens may only grow. Default true. */
+  readonly fence?: boolean;
+  /** By what two effects of one method and path are the same one. Default both. */
+  readonly effects?: readonly ('idempotencyKey' | 'jobId')[];
+  /** Judges arrivals from this instant on. Default: all. */
+  readonly fromAt?: number;
+  /** Judges arrivals before this instant. Default: all. */
+  readonly untilAt?: number;
+}
 
 export interface Span {
   readonly fromAt: number;

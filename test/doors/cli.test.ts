@@ -20,7 +20,7 @@ async function addOne(world: World, ...options: string[]): Promise<string> {
 it('add prints the id, and says when it should start', async ({ world }) => {
   const { code, stdout, stderr } = await world.cli(['add', 'publish', POST, '--agent', 'a01', '--priority', '3']);
   expect(code).toBe(0);
-  expect(stdout).toMatch(/^j_[\w-]{22}\n$/);
+  expect(stdout).toMatch(/^j_[0-9a-f]{26}\n$/);
   expect(stderr).toContain('starts when a pod runs this lane');
   const scheduled = await world.cli(['add', 'publish', POST, '--at', '2099-01-01T00:00:00Z', '--json']);
   expect(JSON.parse(scheduled.stdout)).toMatchObject({ state: 'scheduled', startsAt: '2099-01-01T00:00:00.000Z' });

@@ -3,26 +3,25 @@
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
 import { defineLane, handle } from '../../src/index.ts';
-import { isJobId, keyedJobId, newJobId } from '../../src/path/job-id.ts';
+import { keyedJobId, newJobId } from '../../src/path/job-id.ts';
 import { it } from '../support/world.ts';
 import { untilState } from './looking.ts';
+
+const FORM = /^j_[0-9a-f]{26}$/;
 
 describe('an id', () => {
   it('has one form, whatever it was made from', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 0, max: 2 ** 48 - 1 }), (text, at) => {
-        expect(isJobId(keyedJobId(text, text))).toBe(true);
-        expect(isJobId(newJobId(at))).toBe(true);
+        expect(keyedJobId(text, text)).toMatch(FORM);
+        expect(newJobId(at)).toMatch(FORM);
       }),
     );
-    for (const id of ['wait', 'meta', '1', '', 'j_', `j_${'a'.repeat(23)}`, `j_${'a'.repeat(22)}\n`]) {
-      expect(isJobId(id)).toBe(false);
-    }
   });
 
   it('of a key is stable, in every process, and another for another key or lane', () => {
     expect(keyedJobId('publish', 'order-7'), 'changing this doubles every job that is under way').toBe(
-      'j_A11Hg-T5gA4W-qRhETFFIw',
+      'j_035d4783e4f9800e16faa46111',
     );
     expect(keyedJobId('publish', 'order-8')).not.toBe(keyedJobId('publish', 'order-7'));
     expect(keyedJobId('collect', 'order-7')).not.toBe(keyedJobId('publish', 'order-7'));
