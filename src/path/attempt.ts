@@ -5,7 +5,7 @@
 import type { FetchedJob } from '../store/lane-queue.ts';
 import { LOCK_MS } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
-import { toError } from '../words/errors.ts';
+import { openEnvelope } from './envelope.ts';
 import type { Job } from './handler.ts';
 import type { Lane } from './lane.ts';
 
@@ -27,7 +27,7 @@ export interface Attempt {
   readonly key: string | null;
   /** As sent; the schema has not seen it yet. */
   readonly input: unknown;
-  /** What is wrong with the stored data itself, when it is not even JSON. */
+  /** What is wrong with the stored data itself. */
   readonly malformed: string | undefined;
   readonly startedMonoAt: number;
   readonly signal: AbortSignal;
@@ -45,7 +45,7 @@ export interface Attempt {
 
 export function beginAttempt(lane: Lane, raw: FetchedJob, token: string, askedMonoAt: number, clock: Clock): Attempt {
   const controller = new AbortController();
-  const { payload, agent, key, malformed } = readEnvelope(raw.data);
+  const { payload, agent, key, malformed } = openEnvelope(raw.data);
   let ended: EndReason | undefined;
   let announce: (reason: EndReason) => void;
   const whenEnded = new Promise<EndReason>((resolve) => {
@@ -97,35 +97,4 @@ export function toJob(attempt: Attempt, payload: unknown): Job {
     key: attempt.key,
     enqueuedAt: attempt.raw.timestamp,
   });
-}
-
-export interface Envelope {
-  lk: 1;
-  payload: unknown;
-  agent?: string;
-  key?: string;
-}
-
-/** `data` is the payload, or our envelope around it. Anything else that says `lk` is refused at admission, by its shape. */
-export function readEnvelope(data: string): {
-  payload: unknown;
-  agent: string | null;
-  key: string | null;
-  malformed?: string;
-} {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(data);
-  } catch (error) {
-    return { payload: data, agent: null, key: null, malformed: `data: expected JSON: ${toError(error).message}` };
-  }
-  if (typeof parsed !== 'object' || parsed === null || (parsed as Envelope).lk !== 1) {
-    return { payload: parsed, agent: null, key: null };
-  }
-  const { payload, agent, key } = parsed as Envelope;
-  return {
-    payload,
-    agent: typeof agent === 'string' ? agent : null,
-    key: typeof key === 'string' ? key : null,
-  };
 }

@@ -5,7 +5,7 @@ import type { JobJson, JobsOptions } from 'bullmq';
 import { checkPayload } from '../policies/intake.ts';
 import { LanekeeperError, quote, toError, wrongOption } from '../words/errors.ts';
 import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
-import type { Envelope } from './attempt.ts';
+import { AGENT_FORM, type Envelope, isAgentName, isKey, KEY_FORM } from './envelope.ts';
 import { keyedJobId, newJobId } from './job-id.ts';
 import { type Lane, MAX_PRIORITY } from './lane.ts';
 
@@ -85,10 +85,10 @@ function readAddOptions(given: AddOptions, where: string): Omit<AddOptions, 'at'
     throw new LanekeeperError('LK_INPUT', `${where}${quote(stranger)}: expected one of agent, priority, key, at`);
   }
   if (agent !== undefined && !isAgentName(agent)) {
-    throw wrongOption('LK_INPUT', `${where}agent`, "1 to 128 letters, digits, '.', '_', '@' or '-'", agent);
+    throw wrongOption('LK_INPUT', `${where}agent`, AGENT_FORM, agent);
   }
-  if (key !== undefined && !(typeof key === 'string' && key.length >= 1 && key.length <= 256)) {
-    throw wrongOption('LK_INPUT', `${where}key`, 'a text of 1 to 256 characters', key);
+  if (key !== undefined && !isKey(key)) {
+    throw wrongOption('LK_INPUT', `${where}key`, KEY_FORM, key);
   }
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= MAX_PRIORITY)) {
     throw wrongOption('LK_INPUT', `${where}priority`, `a whole number from 0 to ${MAX_PRIORITY}`, priority);
@@ -96,9 +96,4 @@ function readAddOptions(given: AddOptions, where: string): Omit<AddOptions, 'at'
   const atMs = at === undefined ? undefined : toEpochMs(at);
   if (at !== undefined && atMs === undefined) throw wrongOption('LK_INPUT', `${where}at`, INSTANT_FORM, at);
   return { agent, key, priority, at: atMs };
-}
-
-/** Agents stand in headers, labels and first lines of stacks: no blanks, nothing that starts like an option. */
-export function isAgentName(value: unknown): value is string {
-  return typeof value === 'string' && /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/.test(value);
 }

@@ -5,7 +5,7 @@ import type { LaneQueue } from '../store/lane-queue.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { FailureClass } from '../words/failure.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
-import { readEnvelope } from './attempt.ts';
+import { openEnvelope } from './envelope.ts';
 import { JOB_STATES, type JobState, SETS_OF_STATE, toState } from './job-state.ts';
 import type { Lane } from './lane.ts';
 import { parseStacks, readStack, type StackFacts } from './stack.ts';
@@ -95,7 +95,7 @@ type WaitFields = Record<'gate' | 'until' | 'reason' | 'since', string | null | 
 function toView(raw: JobJson, id: string, lane: string, state: JobState, waits: WaitFields): JobView {
   const isWaiting = state === 'parked' || state === 'scheduled';
   const stacks = parseStacks(raw.stacktrace).flatMap((text) => readStack(text) ?? []);
-  const { payload, agent, key } = readEnvelope(raw.data);
+  const { payload, agent, key } = openEnvelope(raw.data);
   const scheduledAt = raw.timestamp + (raw.delay ?? 0);
   return {
     id,

@@ -160,8 +160,8 @@ export function createRunner(options: RunnerOptions): RunJob {
   async function fromFailure(attempt: Attempt, failure: FailureClass, error: Error): Promise<Outcome> {
     const waits = failure === 'rate-limit' || failure === 'quota';
     const parks = waits ? await countParks(attempt) : 0;
-    const { retryAfterAt = null } = error as Partial<UpstreamError>;
-    const askedMs = retryAfterAt === null ? null : retryAfterAt - clock.now();
+    const askedAt = toEpochMs((error as Partial<UpstreamError>).retryAfterAt);
+    const askedMs = askedAt === undefined ? null : askedAt - clock.now();
     const decision = decide(lane.retry, { class: failure, attempt: attempt.number, parks, askedMs, random: random() });
     if (decision.kind === 'retry') return { kind: 'retry', afterMs: decision.afterMs, class: failure, error };
     if (decision.kind === 'dead') return { kind: 'dead', class: decision.class, error };

@@ -20,11 +20,16 @@ export interface StackFacts {
 const FIRST_LINE = /^\[([a-z-]+)\] attempt (\d+) of (\d+) on (\S+)(?: as (\S+))? at (\S+)$/;
 
 export function appendStack(existing: string | undefined, facts: StackFacts, error: Error): string {
-  const agent = facts.agent === null ? '' : ` as ${facts.agent}`;
+  // Encoded, so that whatever a plain producer calls its agent stays one word of one line.
+  const agent = facts.agent === null ? '' : ` as ${encodeURI(facts.agent.toWellFormed())}`;
   const first = `[${facts.class}] attempt ${facts.attempt} of ${facts.attempts} on ${facts.pod}${agent} at ${toInstant(facts.at)}`;
-  const cause = error.cause instanceof Error ? `\nCaused by: ${error.cause.stack ?? error.cause.message}` : '';
-  const text = `${first}\n${error.stack ?? error.message}${cause}`.slice(0, MAX_STACK_CHARS);
+  const cause = error.cause instanceof Error ? `\nCaused by: ${traceOf(error.cause)}` : '';
+  const text = `${first}\n${traceOf(error)}${cause}`.slice(0, MAX_STACK_CHARS);
   return JSON.stringify([...parseStacks(existing), text].slice(-MAX_STACKS));
+}
+
+function traceOf({ stack, message }: Error): string {
+  return typeof stack === 'string' ? stack : typeof message === 'string' ? message : '';
 }
 
 /** The stack list of a job; empty for whatever is not one. */
@@ -49,7 +54,7 @@ export function readStack(text: string): (StackFacts & { trace: string }) | unde
     attempt: Number(attempt),
     attempts: Number(attempts),
     pod: pod as string,
-    agent: agent ?? null,
+    agent: agent === undefined ? null : decodeURI(agent),
     at: Date.parse(at as string),
     trace: rest.join('\n'),
   };

@@ -1,6 +1,6 @@
 // What kind of failure is this? The only place that turns an upstream's answer, or anything a handler threw, into a class.
 
-import { FAILURE_CLASSES, type FailureClass, UpstreamError } from '../words/failure.ts';
+import { FAILURE_CLASSES, type FailureClass } from '../words/failure.ts';
 import { toEpochMs } from '../words/instant.ts';
 
 export interface AnswerFacts {
@@ -27,10 +27,10 @@ export function classifyAnswer({ status, headers, body }: AnswerFacts): FailureC
 
 /** The class of whatever came out of a handler. Unknown exceptions may pass, as in every queue people know. */
 export function classifyThrown(thrown: unknown): FailureClass {
-  if (thrown instanceof UpstreamError) return thrown.class;
   const { name, code, class: ofClass } = readParts(thrown);
   const known = FAILURE_CLASSES.find((one) => one === ofClass);
-  if (name === 'UpstreamError' && known) return known; // from a folder with its own copy of the package
+  // By name, because a folder may have its own copy of the class.
+  if (name === 'UpstreamError' && known) return known;
   if (name === 'TimeoutError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
     return 'timeout';
   // An answer that no longer parses: JSON.parse throws SyntaxError, zod ZodError, valibot ValiError, arktype TraversalError.

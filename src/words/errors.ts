@@ -1,7 +1,5 @@
 // Every error a person or a program can meet, by a stable code. The table in src/README.md is compared with this list.
 
-import { types } from 'node:util';
-
 /** code -> what it means. Exit status is 2 for LK_USAGE and 1 for the others. */
 export const ERROR_CODES = {
   LK_USAGE: 'The command line or call is not of a known form.',
@@ -59,16 +57,16 @@ function escape(char: string): string {
 
 /** What was thrown, as an Error: handlers may throw strings, null or objects. */
 export function toError(thrown: unknown): Error {
-  if (types.isNativeError(thrown) || isErrorLike(thrown)) return thrown as Error;
+  if (isError(thrown)) return thrown;
   return new Error(typeof thrown === 'string' ? thrown : `a handler threw ${quote(thrown)}, not an Error`, {
     cause: thrown,
   });
 }
 
-/** A subclass made with Object.create is no native error; asking a revoked proxy anything throws. */
-function isErrorLike(thrown: unknown): boolean {
+/** What everybody may treat as one: its message is a text. Asking a revoked proxy anything throws. */
+function isError(thrown: unknown): thrown is Error {
   try {
-    return thrown instanceof Error;
+    return thrown instanceof Error && typeof thrown.message === 'string';
   } catch {
     return false;
   }

@@ -117,7 +117,10 @@ describe('an attempt that does not end', () => {
     const lane = defineLane({ name: 'well' });
     const { id } = await (await world.producer()).add(lane, null);
     let signal: AbortSignal | undefined;
-    const pod = await world.pod([handle(lane, { run: (_, ctx) => void (signal = ctx.signal) })]);
+    const run = (_: unknown, ctx: Context) => {
+      signal = ctx.signal;
+    };
+    const pod = await world.pod([handle(lane, { run })]);
     await untilState(world.queue(lane), id, 'done');
     await pod.stop('over');
     expect(signal?.aborted).toBe(false);

@@ -96,6 +96,7 @@ describe('chance', () => {
     expect(drawLuck(1, 5)).toEqual(drawLuck(1, 5));
     expect(drawLuck(1, 5)).not.toEqual(drawLuck(1, 6));
     expect(drawLuck(1, 5)).not.toEqual(drawLuck(2, 5));
+    expect(drawLuck(1, 2)).not.toEqual(drawLuck(2, 1));
   });
 
   test('is spread evenly, within a turn and from turn to turn', () => {

@@ -66,6 +66,7 @@ describe('fence', () => {
     sim.configure({ latency: 0 });
     expect((await send('/posts', fenced('2'))).status).toBe(201);
     expect((await slow.done).status).toBe(412);
+    expect(sim.log[0]).toMatchObject({ refusedBy: 'fence', effect: false });
     expect(sim.effects).toMatchObject([{ fence: '2' }]);
     expect(sim.verdict().clean).toBe(true); // in the order of arrival no token went down
   });

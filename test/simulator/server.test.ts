@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createSimulator, type RequestRecord, readRecordFile } from '../../src/simulator/index.ts';
+import { openRecordFile } from '../../src/simulator/record-file.ts';
+import { log } from './hand-made.ts';
 import { openRequest, play } from './live.ts';
 
 describe('life', () => {
@@ -134,8 +136,22 @@ describe('the record', () => {
     const text = await readFile(path, 'utf8');
     await writeFile(path, text.slice(0, -20));
     expect(await readRecordFile(path)).toEqual(sim.log.slice(0, 1));
+    await writeFile(path, text.trimEnd());
+    expect(await readRecordFile(path)).toEqual(sim.log);
     await writeFile(path, `{"n":\n${text}`);
     await expect(readRecordFile(path)).rejects.toThrow();
+  });
+
+  test('is written to the last line before the file is closed', async () => {
+    const path = join(await folder(), 'record.jsonl');
+    const file = await openRecordFile(path);
+    const records = log(...Array.from({ length: 5_000 }, (_, at) => ({ at })));
+    const half = records.splice(0, 2_500);
+    for (const record of half) file.append(record);
+    await new Promise(setImmediate);
+    for (const record of records) file.append(record);
+    await file.close();
+    expect(await readRecordFile(path)).toEqual([...half, ...records]);
   });
 
   test('cannot go where nothing can be written', async () => {
