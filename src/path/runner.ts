@@ -12,14 +12,7 @@ import type { EventHub } from '../words/events.ts';
 import type { FailureClass, UpstreamError } from '../words/failure.ts';
 import { toEpochMs } from '../words/instant.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
-import {
-  type Answer,
-  answerKind,
-  type DeadAnswer,
-  type Outcome,
-  type ParkAnswer,
-  type RetryAnswer,
-} from '../words/outcome.ts';
+import { answerKind, type DeadAnswer, type Outcome, type ParkAnswer, type RetryAnswer } from '../words/outcome.ts';
 import type { Admit } from './admission.ts';
 import { type Attempt, beginAttempt, type EndReason, toJob } from './attempt.ts';
 import { createContext } from './context.ts';
@@ -51,7 +44,7 @@ export function createRunner(options: RunnerOptions): RunJob {
     const attempt = beginAttempt(lane, raw, token, askedMonoAt, clock);
     attempts.add(attempt);
     try {
-      const outcome = await toStorable(await runToOutcome(attempt));
+      const outcome = toStorable(await runToOutcome(attempt));
       attempt.end('settled');
       return await settle(attempt, outcome, wantsNext);
     } finally {
@@ -69,45 +62,43 @@ export function createRunner(options: RunnerOptions): RunJob {
       // From the moment it could have run.
       waitedMs: Math.max(0, clock.now() - attempt.raw.timestamp - (attempt.raw.opts.delay ?? 0)),
     });
-    try {
-      const verdict = await admit(attempt);
-      if (verdict.kind === 'admit') return await runHandler(attempt, verdict.payload);
-      const { reason } = verdict;
-      const gate = verdict.kind === 'park' ? verdict.gate : null;
-      events.emit('admission.decided', { lane: lane.name, job: attempt.id, verdict: verdict.kind, gate, reason });
-      return verdict.kind === 'park'
-        ? { ...verdict, class: null }
-        : { kind: 'dead', class: verdict.class, error: new LanekeeperError('LK_INPUT', reason) };
-    } catch (thrown) {
-      return fromThrown(attempt, thrown);
-    }
-  }
-
-  async function runHandler(attempt: Attempt, payload: unknown): Promise<Outcome> {
     const timer = setTimeout(() => {
       attempt.end('timeout', new DOMException(`no end within ${lane.timeoutMs} ms`, 'TimeoutError'));
     }, lane.timeoutMs);
-    const handled = (async () => handler.run(toJob(attempt, payload), createContext(attempt, laneQueue, clock, log)))();
-    // A handler that goes on after its attempt was cut off may still throw: nobody waits for it any more.
-    handled.catch(() => {});
+    const work = admitAndHandle(attempt);
+    // What goes on after its attempt was cut off may still throw: nobody waits for it any more.
+    work.catch(() => {});
     try {
-      const returned = await Promise.race([
-        handled,
-        attempt.whenEnded.then((reason) => Promise.reject(new Ended(reason))),
-      ]);
-      if (attempt.ended) return fromEnd(attempt, attempt.ended);
-      return await fromReturned(attempt, returned);
+      const outcome = await Promise.race([work, attempt.whenEnded]);
+      if (attempt.ended || typeof outcome === 'string') return await fromEnd(attempt);
+      return outcome;
     } catch (thrown) {
-      if (attempt.ended) return fromEnd(attempt, attempt.ended);
-      return fromThrown(attempt, thrown);
+      return await (attempt.ended ? fromEnd(attempt) : fromThrown(attempt, thrown));
     } finally {
       clearTimeout(timer);
     }
   }
 
-  function fromEnd(attempt: Attempt, reason: EndReason): Outcome | Promise<Outcome> {
-    if (reason === 'leaving') return { kind: 'return' };
-    if (reason === 'lost') return { kind: 'lost', reason: 'its lock was lost; another pod may run it' };
+  async function admitAndHandle(attempt: Attempt): Promise<Outcome | EndReason> {
+    const verdict = await admit(attempt);
+    if (attempt.ended) return attempt.ended;
+    if (verdict.kind === 'admit') {
+      return fromReturned(
+        attempt,
+        await handler.run(toJob(attempt, verdict.payload), createContext(attempt, laneQueue, clock, log)),
+      );
+    }
+    const { kind, reason } = verdict;
+    const gate = kind === 'park' ? verdict.gate : null;
+    events.emit('admission.decided', { lane: lane.name, job: attempt.id, verdict: kind, gate, reason });
+    return kind === 'park'
+      ? { ...verdict, class: null }
+      : { kind: 'dead', class: verdict.class, error: new LanekeeperError('LK_INPUT', reason) };
+  }
+
+  function fromEnd(attempt: Attempt): Outcome | Promise<Outcome> {
+    if (attempt.ended === 'leaving') return { kind: 'return' };
+    if (attempt.ended === 'lost') return { kind: 'lost', reason: 'its lock was lost; another pod may run it' };
     return fromFailure(attempt, 'timeout', new Error(`no end within ${lane.timeoutMs} ms`));
   }
 
@@ -120,7 +111,7 @@ export function createRunner(options: RunnerOptions): RunJob {
       case 'dead':
         return { kind: 'dead', class: 'fatal', error: new Error(String((returned as DeadAnswer).reason)) };
       default:
-        return { kind: 'done', result: returned as Exclude<unknown, Answer> };
+        return { kind: 'done', result: returned };
     }
   }
 
@@ -189,11 +180,5 @@ export function createRunner(options: RunnerOptions): RunJob {
       const error = new LanekeeperError('LK_INPUT', `its result cannot be stored as JSON: ${toError(thrown).message}`);
       return { kind: 'dead', class: 'fatal', error };
     }
-  }
-}
-
-class Ended extends Error {
-  constructor(reason: EndReason) {
-    super(`the attempt is over: ${reason}`);
   }
 }

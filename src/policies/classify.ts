@@ -11,17 +11,19 @@ export interface AnswerFacts {
 
 /** The class of an answer that is neither 2xx nor 3xx. */
 export function classifyAnswer({ status, headers, body }: AnswerFacts): FailureClass {
-  const limited = headers.has('retry-after') || headers.get('x-ratelimit-remaining')?.trim() === '0';
-  if (status === 402 || (isLimitStatus(status) && speaksOfQuota(body))) return 'quota';
-  // 403 with a limit's headers is how some APIs say 429; any other 4xx that names a time to come back means the same.
-  if (status === 429 || (status === 403 && limited)) return 'rate-limit';
+  const isTold = headers.has('retry-after');
+  // 403 is how some APIs say 429. On other answers a remaining of 0 only says that this request was the last one allowed.
+  const isLimit =
+    status === 429 || (status === 403 && (isTold || headers.get('x-ratelimit-remaining')?.trim() === '0'));
+  if (status === 402 || ((status === 429 || status === 403) && speaksOfQuota(body))) return 'quota';
+  if (isLimit) return 'rate-limit';
   if (status === 401 || status === 403 || status === 407) return 'auth';
   if (status === 404 || status === 410) return 'gone';
   if (status === 408) return 'timeout';
   // 409, 423, 425: somebody else is at it. 421: the wrong connection. All pass.
   if (status === 409 || status === 421 || status === 423 || status === 425 || status >= 500) return 'transient';
   if (status === 400 || status === 405 || status === 406 || status === 415 || status === 422) return 'schema-drift';
-  if (limited) return 'rate-limit';
+  if (isTold) return 'rate-limit';
   return 'fatal';
 }
 
@@ -73,10 +75,6 @@ function readInstant(headers: Headers, nowAt: number): number | undefined {
 
 function toNumber(text: string | null): number | undefined {
   return text !== null && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : undefined;
-}
-
-function isLimitStatus(status: number): boolean {
-  return status === 429 || status === 403;
 }
 
 function speaksOfQuota(body: unknown): boolean {

@@ -58,9 +58,8 @@ function escape(char: string): string {
 /** What was thrown, as an Error: handlers may throw strings, null or objects. */
 export function toError(thrown: unknown): Error {
   if (isError(thrown)) return thrown;
-  return new Error(typeof thrown === 'string' ? thrown : `a handler threw ${quote(thrown)}, not an Error`, {
-    cause: thrown,
-  });
+  // Without the thing itself as cause: whoever looks at it later may be thrown at again.
+  return new Error(typeof thrown === 'string' ? thrown : `a handler threw ${quote(thrown)}, not an Error`);
 }
 
 /** What everybody may treat as one: its message is a text. Asking a revoked proxy anything throws. */

@@ -130,7 +130,8 @@ it('doctor is green on a good folder, lists unbuilt options, and fails on a wron
   ]);
 });
 
-it('refuses in one line, with 1, what is well-formed but wrong', async ({ world }) => {
+// Eighteen processes on two cores.
+it('refuses in one line, with 1, what is well-formed but wrong', { timeout: 90_000 }, async ({ world }) => {
   const refused: [string[], string][] = [
     [['add', 'nolane', '{}'], 'no lane "nolane"'],
     [['add', 'publish', '{'], 'payload: expected JSON'],
