@@ -40,8 +40,9 @@ export interface JournalOptions {
 }
 
 export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions): Journal {
-  let held: { stream: string; at: number; entry: Record<string, unknown> }[] = [];
-  let dropped = 0;
+  let held: { stream: string; at: number; entry: object }[] = [];
+  /** Entries that did not get through, by stream: each stream names its own gap. */
+  const dropped = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
   let flushing: Promise<void> | undefined;
 
@@ -49,9 +50,10 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
     const tag = 'lane' in data ? tagOf(data.lane as string) : undefined;
     return tag === undefined ? keys.fleetJournal() : keys.journal(tag);
   };
+  const drop = (stream: string, count: number) => void dropped.set(stream, (dropped.get(stream) ?? 0) + count);
 
   function hold(what: EventName, data: object): void {
-    if (held.length >= MAX_HELD) dropped += held.splice(0, MAX_HELD / 10).length;
+    if (held.length >= MAX_HELD) for (const { stream } of held.splice(0, MAX_HELD / 10)) drop(stream, 1);
     held.push({ stream: streamOf(data), at: clock.mono(), entry: { what, who, ...data } });
     timer ??= setTimeout(flush, FLUSH_MS);
   }
@@ -66,9 +68,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
 
   async function write(): Promise<void> {
     const batch = held;
-    const gap = dropped;
     held = [];
-    dropped = 0;
     const writtenAt = clock.mono();
     const byStream = new Map<string, object[]>();
     for (const { stream, at, entry } of batch) {
@@ -76,11 +76,14 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
       list.push({ ...entry, age: Math.round(writtenAt - at) });
       byStream.set(stream, list);
     }
-    try {
-      await Promise.all([...byStream].map(([stream, entries]) => add(stream, entries, gap)));
-    } catch {
-      dropped += batch.length + gap; // refused (out of memory, say): said in the next batch that gets through
-    }
+    await Promise.all(
+      [...byStream].map(async ([stream, entries]) => {
+        const gap = dropped.get(stream) ?? 0;
+        dropped.delete(stream);
+        // Refused (out of memory, say): counted, and said in the next batch that gets through.
+        await add(stream, entries, gap).catch(() => drop(stream, gap + entries.length));
+      }),
+    );
   }
 
   function add(stream: string, entries: object[], gap: number): Promise<unknown> {
@@ -108,6 +111,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
 /** The entries of one stream entry, oldest first, with their instants. */
 export function readBatch(id: string, fields: string[]): (JournalEntry & { at: number })[] {
   const writtenAt = Number(id.split('-')[0]);
-  const entries = JSON.parse(fields[fields.indexOf('batch') + 1] ?? '[]') as JournalEntry[];
+  const found = fields.indexOf('batch');
+  const entries = found < 0 ? [] : (JSON.parse(fields[found + 1] ?? '[]') as JournalEntry[]);
   return entries.map((entry) => ({ ...entry, at: writtenAt - entry.age }));
 }

@@ -66,6 +66,7 @@ export function createPod(options: PodOptions): Pod {
   const lanes = handlers.map(({ lane }) => lane.name);
 
   let state: Pod['state'] = 'running';
+  let isStarted = false;
   let awaySince: number | undefined;
   const redis = openRedis(redisUrl, 'pod', (error) => lost(error.message));
   const blocking = openRedis(redisUrl, 'blocking');
@@ -163,13 +164,13 @@ export function createPod(options: PodOptions): Pod {
       }
     };
     endEverything = end;
-    const timer = setTimeout(end, deadlineMs);
+    const timer = deadlineMs > 0 ? setTimeout(end, deadlineMs) : end();
     const stepMs = 5;
     // Once ended, putting jobs back takes a round trip; when Redis does not answer, their locks run out instead.
     for (let graceMs = LEAVE_MS; attempts.size > 0 && graceMs > 0; graceMs -= isEnding ? stepMs : 0) {
       await new Promise((resolve) => setTimeout(resolve, stepMs));
     }
-    clearTimeout(timer);
+    clearTimeout(timer ?? undefined);
     return returned;
   }
 
@@ -183,6 +184,8 @@ export function createPod(options: PodOptions): Pod {
       return attempts.size;
     },
     async start() {
+      if (isStarted || state !== 'running') return;
+      isStarted = true;
       logEvents(log, events);
       journal.subscribe(events);
       events.emit('pod.started', { lanes, concurrency });

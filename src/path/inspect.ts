@@ -62,6 +62,8 @@ async function listState(laneQueue: LaneQueue, state: JobState, limit: number): 
   for (const set of SETS_OF_STATE[state]) {
     for (let start = 0; found.length < limit && start < 10_000; start += 200) {
       const [ids = []] = (await laneQueue.backend.getRanges([set], start, start + 199, isAscending)) as string[][];
+      // BullMQ answers the right page of a list, but in the list's order: new ones come in on the left.
+      if (isAscending && (set === 'wait' || set === 'active')) ids.reverse();
       const page = await Promise.all(ids.map((id) => readJob(laneQueue, id, set)));
       for (const job of page) if (job?.state === state && found.length < limit) found.push(job);
       if (ids.length < 200) break;
@@ -81,6 +83,8 @@ async function readJob(
   id: string,
   set: string,
 ): Promise<JobView | undefined> {
+  // A name of the queue's own ('wait', 'meta') is in no state: its key is no job to be read.
+  if (!toState(set, null)) return undefined;
   const [raw, fields] = await Promise.all([
     backend.getJobData(id),
     redis.hmget(jobKey(id), JOB_FIELDS.gate, JOB_FIELDS.until, JOB_FIELDS.reason, JOB_FIELDS.since),

@@ -45,13 +45,22 @@ export function createSource(options: SourceOptions): Source {
   let starts = 0;
   let isStopping = false;
   let feeding: Promise<void> | undefined;
+  let isAskedAgain = false;
   let alarm: NodeJS.Timeout | undefined;
 
   function feed(): Promise<void> {
-    feeding ??= fetchUntilIdleOrFull().finally(() => {
-      feeding = undefined;
-    });
+    if (feeding) isAskedAgain = true;
+    feeding ??= keepFetching();
     return feeding;
+  }
+
+  /** A slot may become free, or the bell ring, just as the last look ends: then it looks once more. */
+  async function keepFetching(): Promise<void> {
+    do {
+      isAskedAgain = false;
+      await fetchUntilIdleOrFull();
+    } while (isAskedAgain && !isStopping);
+    feeding = undefined;
   }
 
   async function fetchUntilIdleOrFull(): Promise<void> {

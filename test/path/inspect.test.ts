@@ -16,7 +16,7 @@ async function everyState(world: World) {
   const producer = await world.producer();
   const pod = await world.pod([
     handle(lane, {
-      run: ({ payload }) => {
+      run: ({ payload }): unknown => {
         if (payload === 'active') return held.opened;
         if (payload === 'parked') return park({ until: AT, reason: 'not open yet' });
         if (payload === 'limited')

@@ -9,7 +9,7 @@ import { gate, RETRYING, untilState } from './looking.ts';
 
 const lane = defineLane({ name: 'held', retry: { attempts: 3, backoff: [0] } });
 
-const ends = {
+const ends: Record<'done' | 'dead' | 'retry' | 'park', () => unknown> = {
   done: () => 'mine',
   dead: () => dead('mine'),
   retry: () => retry({ reason: 'mine' }),

@@ -52,6 +52,16 @@ describe('slots', () => {
     expect(called).toEqual(['a', 'b', 'c']);
   });
 
+  it('that a lane has no use for any more go to the next in line, not to nobody', () => {
+    const slots = createSlots(1);
+    const took: string[] = [];
+    slots.tryTake();
+    slots.whenFree('changed its mind', () => {});
+    slots.whenFree('waits', () => void (slots.tryTake() && took.push('waits')));
+    slots.giveBack();
+    expect(took).toEqual(['waits']);
+  });
+
   it('are wanted by another only when another lane waits', () => {
     const slots = createSlots(1);
     expect(slots.wantedByAnother('a')).toBe(false);
@@ -97,4 +107,29 @@ describe('a lane with endless work', () => {
     isOver = true;
     await pod.stop('over', 5_000);
   });
+});
+
+describe('a pod with fewer slots than its lanes could use', () => {
+  it.for([1, 2, 3, 5])(
+    '(%d) runs all that there is: no lane is left asleep beside its work',
+    async (concurrency, { world }) => {
+      const lanes = ['one', 'two', 'three', 'four'].map((name) => defineLane({ name, concurrency: 8 }));
+      const producer = await world.producer();
+      for (const lane of lanes)
+        await producer.addMany(
+          lane,
+          Array.from({ length: 60 }, () => ({ payload: null })),
+        );
+      let ran = 0;
+      const run = async () => {
+        await new Promise((resolve) => setImmediate(resolve));
+        ran++;
+      };
+      await world.pod(
+        lanes.map((lane) => handle(lane, { run })),
+        { concurrency },
+      );
+      await vi.waitFor(() => expect(ran).toBe(240), RETRYING);
+    },
+  );
 });
