@@ -134,6 +134,11 @@ export function createPod(options: PodOptions): Pod {
   let stopping: Promise<void> | undefined;
   let endEverything: (() => void) | undefined;
 
+  function hurry(deadlineMs: number): void {
+    if (deadlineMs <= 0) endEverything?.();
+    else setTimeout(() => endEverything?.(), deadlineMs).unref();
+  }
+
   async function drain(reason: string, deadlineMs: number): Promise<void> {
     state = 'draining';
     events.emit('pod.draining', { running: attempts.size, deadlineMs, reason });
@@ -195,7 +200,7 @@ export function createPod(options: PodOptions): Pod {
       for (const source of sources) source.start();
     },
     stop(reason, deadlineMs = 0) {
-      if (stopping && deadlineMs === 0) endEverything?.();
+      if (stopping) hurry(deadlineMs);
       stopping ??= drain(reason, deadlineMs);
       return stopping;
     },

@@ -31,10 +31,12 @@ export function createSlots(size: number): Slots {
     wantedByAnother: (lane) => line.size > (line.has(lane) ? 1 : 0),
     giveBack() {
       taken--;
-      const next = line.entries().next().value;
-      if (!next) return;
-      line.delete(next[0]);
-      next[1]();
+      // A lane that has no use for it any more takes none: the next in line is asked.
+      for (const [lane, callback] of line) {
+        if (taken >= size) return;
+        line.delete(lane);
+        callback();
+      }
     },
   };
 }

@@ -70,9 +70,14 @@ describe('a folder outside the repository', () => {
     expect(await load(world, files)).toEqual({ upstreams: ['api'], lanes: ['a'], handlers: ['a'], unbuilt: [] });
   });
 
-  it('needs no package.json for TypeScript', async ({ world }) => {
-    expect(await load(world, { 'queues/a.ts': LANE, 'workers/a.ts': WORKER('a.ts') })).toMatchObject({ lanes: ['a'] });
-  });
+  it.for([undefined, '{}', '{ "type": "commonjs" }'])(
+    'of TypeScript is loaded whatever its package.json says (%s): definitions are modules',
+    async (manifest, { world }) => {
+      const files = { 'queues/a.ts': LANE, 'workers/a.ts': WORKER('a.ts') };
+      const given: Record<string, string> = manifest === undefined ? files : { ...files, 'package.json': manifest };
+      expect(await load(world, given)).toEqual({ upstreams: ['api'], lanes: ['a'], handlers: ['a'], unbuilt: [] });
+    },
+  );
 
   it('of which only the definitions are wanted runs no worker file', async ({ world }) => {
     const files = { 'queues/a.mjs': LANE, 'workers/a.mjs': 'throw new Error("was run");' };

@@ -53,6 +53,7 @@ const HEAD = [
   'fault',
   'seed',
   'accepted',
+  'recovered',
   'done',
   'dead',
   'ran 2x',
@@ -79,7 +80,8 @@ export function toTable(all: readonly Evidence[]): string {
     ...proven.map((claim) => `  holds: ${claim}`),
     ...problems.map((claim) => `  FAILS: ${claim}`),
   ]);
-  return ['', ...lines, ...claims, ''].join('\n');
+  const note = 'recovered: adds that were refused, with Redis away, and turned up all the same';
+  return ['', ...lines, note, ...claims, ''].join('\n');
 }
 
 function toRow({ fault, seed, account, accepted, longestRerunMs, problems, tookMs }: Evidence): string[] {
@@ -89,6 +91,7 @@ function toRow({ fault, seed, account, accepted, longestRerunMs, problems, tookM
     fault,
     String(seed),
     String(accepted),
+    account ? String(account.recovered) : '?',
     account ? String(account.done.size) : '?',
     account ? String(account.dead.size) : '?',
     count(account?.ranTwice),

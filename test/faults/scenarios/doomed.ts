@@ -5,28 +5,31 @@
 import { parseStacks, readStack } from '../../../src/path/stack.ts';
 import { type Arena, type FaultOptions, inArena } from '../arena.ts';
 import type { Evidence } from '../evidence.ts';
-import { poison, steady } from '../fleet/queues/lanes.ts';
+import { type Poison, poison, steady } from '../fleet/queues/lanes.ts';
 import type { ArenaPod } from '../harness/pods.ts';
 import { until } from '../harness/until.ts';
 
+/** Six deaths: each a lock's 20 s, or half a watchdog's minute. */
+const DEAD_MS = 300_000;
+
 export function runBlocking(options: FaultOptions): Promise<Evidence> {
-  return run('blocks its pods for ever', { kind: 'block-always' }, 300_000, options);
+  return run('blocks its pods for ever', 'block-always', ['one', 'two'], options);
 }
 
 export function runKilling(options: FaultOptions): Promise<Evidence> {
-  return run('kills its pods', { kind: 'kill' }, 240_000, options);
+  return run('kills its pod', 'kill', ['one'], options);
 }
 
-function run(fault: string, work: { kind: string }, withinMs: number, options: FaultOptions): Promise<Evidence> {
+function run(fault: string, kind: Poison, labels: string[], options: FaultOptions): Promise<Evidence> {
   return inArena(fault, options, 60_000, async (arena, evidence) => {
     const { ledger, look, keys } = arena;
-    const restarts = await keepUp(arena, ['one', 'two']);
+    const restarts = await keepUp(arena, labels);
     // Longer than the culprit takes to do its harm: whoever has them in hand beside it loses them each time.
     const bystanders = await ledger.addAll(steady, 6, { holdMs: 3_000 });
-    const culprit = (await ledger.add(poison, work)) ?? '';
+    const culprit = (await ledger.add(poison, { kind })) ?? '';
     const startedAt = arena.now();
     const base = `${keys.queuePrefix(poison)}:poison`;
-    await until('the culprit is dead', withinMs, async () => look.zscore(`${base}:failed`, culprit));
+    await until('the culprit is dead', DEAD_MS, async () => look.zscore(`${base}:failed`, culprit));
     const tookMs = arena.now() - startedAt;
     const [stacks, stalls] = await look.hmget(`${base}:${culprit}`, 'stacktrace', 'stc');
     const last = readStack(parseStacks(stacks ?? undefined).at(-1) ?? '');
@@ -45,10 +48,15 @@ function run(fault: string, work: { kind: string }, withinMs: number, options: F
     });
     const done = await look.zrange(`${keys.queuePrefix(steady)}:steady:completed`, 0, -1);
     const saved = bystanders.filter((id) => done.includes(id)).length;
-    evidence.prove(saved === bystanders.length, `what worked beside it is done (${saved} of ${bystanders.length})`);
+    evidence.prove(
+      saved === bystanders.length,
+      `whoever had the bad luck to run beside it is done (${saved} of ${bystanders.length})`,
+    );
+    const starts = () => new Set(arena.arrivals([culprit]).map(({ start }) => start)).size;
+    await until('every pod it took is started again', 90_000, () => restarts.deaths() >= starts());
     evidence.prove(restarts.deaths() >= 5, `${restarts.deaths()} pods died of it and were started again`);
-    const words = arena.pods.filter(({ said }) => said('pod.blocked') > 0).length;
-    if (work.kind === 'block-always') evidence.prove(words > 0, `${words} pods named what blocked them`);
+    const words = arena.pods.filter((pod) => pod.said('pod.blocked') > 0).length;
+    if (kind === 'block-always') evidence.prove(words > 0, `${words} pods named what blocked them`);
     restarts.stop();
     await restarts.settled();
   });

@@ -26,10 +26,13 @@ function run(fault: string, awayMs: number, options: FaultOptions): Promise<Evid
   return inArena(fault, options, 60_000, async (arena, evidence) => {
     const { ledger, random, redis } = arena;
     await Promise.all([arena.startPod('a'), arena.startPod('b')]);
-    const walkers = await ledger.addAll(deaf, 10, { steps: Math.ceil(awayMs / 1_000) + 5, holdMs: 1_000 });
+    const walkers = await ledger.addAll(deaf, 10, {
+      steps: Math.ceil(Math.min(awayMs, 30_000) / 1_000),
+      holdMs: 1_000,
+    });
     const load = ledger.load(options.short ? 40 : 20, () => ({
       lane: random() < 0.5 ? steady : plain,
-      work: { holdMs: random() * (random() < 0.9 ? 300 : awayMs * 1.5) },
+      work: { firstHoldMs: random() * (random() < 0.9 ? 300 : Math.min(awayMs, 20_000) * 1.5) },
     }));
     await until('a hundred have run', 20_000, () => arena.arrivals().length >= 100);
 

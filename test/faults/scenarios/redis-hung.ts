@@ -18,7 +18,7 @@ export function run(options: FaultOptions): Promise<Evidence> {
     // Some are over before the hang ends, some after it.
     const load = ledger.load(options.short ? 40 : 20, () => ({
       lane: random() < 0.5 ? steady : plain,
-      work: { holdMs: random() * (random() < 0.9 ? 500 : hangMs * 1.5) },
+      work: { firstHoldMs: random() * (random() < 0.9 ? 500 : hangMs * 1.5) },
     }));
     await until('both pods work', 20_000, () => new Set(arena.arrivals().map(({ pod }) => pod)).size === 2);
     await until('a hundred have run', 20_000, () => arena.arrivals().length >= 100);
