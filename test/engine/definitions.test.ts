@@ -174,18 +174,11 @@ describe('what does not fit', () => {
     },
   );
 
-  it('is a folder that is not there', async () => {
-    const { error } = await loadFrom(ROOT).then(async () => {
-      const { stdout } = await run(process.execPath, [
-        '--input-type=module',
-        '-e',
-        LOADER,
-        '/no/such/folder',
-        'definitions',
-      ]);
-      return JSON.parse(stdout) as Loaded;
-    });
-    expect(error).toMatchObject({ code: 'LK_DEFINITION', message: expect.stringContaining('/no/such/folder') });
+  it('is a folder that is not there', async ({ world }) => {
+    const missing = join(await folderOf(world, {}), 'missing');
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', LOADER, missing, 'definitions']);
+    const { error } = JSON.parse(stdout) as Loaded;
+    expect(error).toMatchObject({ code: 'LK_DEFINITION', message: expect.stringContaining(missing) });
   });
 
   it('is no lane that is exported from two files: it is one definition', async ({ world }) => {

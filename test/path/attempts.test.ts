@@ -113,17 +113,20 @@ describe('an attempt that does not end', () => {
     expect(await untilState(world.queue(lane), id, 'dead')).toMatchObject({ class: 'timeout' });
   });
 
-  it('that ended well leaves its signal alone', async ({ world }) => {
+  it('that ended well leaves its signal alone, and its context sends nothing more either', async ({ world }) => {
     const lane = defineLane({ name: 'well' });
     const { id } = await (await world.producer()).add(lane, null);
-    let signal: AbortSignal | undefined;
-    const run = (_: unknown, ctx: Context) => {
-      signal = ctx.signal;
+    let ctx: Context | undefined;
+    const run = (_: unknown, given: Context) => {
+      ctx = given;
     };
     const pod = await world.pod([handle(lane, { run })]);
     await untilState(world.queue(lane), id, 'done');
+    const { fetch, progress, signal } = ctx as unknown as Context;
+    expect(await rejection(fetch('http://127.0.0.1:1/'))).toMatchObject({ code: 'LK_ATTEMPT_OVER' });
+    expect(await rejection(progress(50))).toMatchObject({ code: 'LK_ATTEMPT_OVER' });
     await pod.stop('over');
-    expect(signal?.aborted).toBe(false);
+    expect(signal.aborted).toBe(false);
   });
 });
 

@@ -1,24 +1,13 @@
 // A producer hears within 1.5 s that Redis is away, whether it is down or only frozen, and works again when it is back.
 
-import { join } from 'node:path';
 import { describe, expect, vi } from 'vitest';
-import { ROOT } from '../../scripts/prepare.js';
 import { createProducer, defineLane, type Producer } from '../../src/index.ts';
-import { type EmbeddedRedis, startEmbeddedRedis } from '../../src/store/embedded-redis.ts';
+import type { EmbeddedRedis } from '../../src/store/embedded-redis.ts';
 import { it, type World } from '../support/world.ts';
 import { rejection } from './looking.ts';
+import { adminOf, privateRedis } from './private-redis.ts';
 
 const lane = defineLane({ name: 'open' });
-
-async function privateRedis(world: World): Promise<EmbeddedRedis> {
-  const redis = await startEmbeddedRedis({
-    dataDir: await world.folder(),
-    cacheDir: join(ROOT, '.lanekeeper', 'server'),
-    say: () => {},
-  });
-  world.defer(() => redis.stop());
-  return redis;
-}
 
 async function producerOf(world: World, redis: EmbeddedRedis): Promise<Producer> {
   const producer = await createProducer({ redis: redis.url, prefix: world.prefix });
@@ -74,8 +63,7 @@ describe('a Redis that refuses to write', () => {
   it('is told by its own words, and nothing is said to be added', async ({ world }) => {
     const redis = await privateRedis(world);
     const producer = await producerOf(world, redis);
-    const admin = world.redis.duplicate({ ...parts(redis.url) });
-    world.defer(() => admin.disconnect());
+    const admin = adminOf(world, redis);
     await admin.config('SET', 'maxmemory', '1');
     const refused = await rejection(producer.add(lane, {}));
     expect(refused).toMatchObject({ code: 'LK_REDIS_DOWN', message: expect.stringMatching(/refused.*OOM/) });
@@ -83,8 +71,3 @@ describe('a Redis that refuses to write', () => {
     await producer.add(lane, {});
   });
 });
-
-function parts(url: string) {
-  const { hostname, port, username, password } = new URL(url);
-  return { host: hostname, port: Number(port), username: username || undefined, password };
-}
