@@ -45,7 +45,7 @@ up.on('exit', (code) => {
 });
 
 async function showWork() {
-  console.log(`  upstream ${url} (the stand-in; its verdict: ${url}/_sim/verdict)`);
+  console.log(`  upstream ${url} (the stand-in; its verdict: ${url}/_sim/verdict?format=text)`);
   console.log('\nIn a second terminal, in this folder:\n');
   console.log(`  npx lanekeeper add publish '{"title":"Hello","body":"from a second terminal"}' --agent a01`);
   console.log('  npx lanekeeper lanes\n');

@@ -4,14 +4,11 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
-import { addApiCommand } from './doors/cli/api.ts';
 import { addDoctorCommand } from './doors/cli/doctor.ts';
 import { addJobCommands } from './doors/cli/jobs.ts';
 import { addLaneCommands } from './doors/cli/lanes.ts';
 import { paint } from './doors/cli/print.ts';
-import { addSimulateCommand } from './doors/cli/simulate.ts';
-import { addUpCommand } from './doors/cli/up.ts';
-import { addWorkerCommand } from './doors/cli/worker.ts';
+import { addRoleCommands } from './doors/cli/roles.ts';
 import { LanekeeperError, toError } from './words/errors.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -38,13 +35,10 @@ LANEKEEPER_METRICS_PORT, LANEKEEPER_DATA, LOG_LEVEL. Exit status: 0 done, 1 refu
   .exitOverride();
 
 // Subcommands copy these settings when they are made, so they come after them.
-addUpCommand(program, fileURLToPath(import.meta.url));
-addWorkerCommand(program, version);
-addApiCommand(program, version);
+addRoleCommands(program, fileURLToPath(import.meta.url), version);
 addJobCommands(program);
 addLaneCommands(program);
 addDoctorCommand(program);
-addSimulateCommand(program);
 
 try {
   await program.parseAsync();

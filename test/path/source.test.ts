@@ -1,7 +1,7 @@
 // When a lane fetches: when there is work and room, not while it is paused, never before an instant, and each job once.
 
 import { describe, expect, vi } from 'vitest';
-import { createProducer, defineLane, handle } from '../../src/index.ts';
+import { defineLane, handle } from '../../src/index.ts';
 import { it } from '../support/world.ts';
 import { gate, RETRYING, untilState } from './looking.ts';
 import { adminOf, privateRedis } from './private-redis.ts';
@@ -106,38 +106,5 @@ describe('a pod', () => {
     expect(await connected()).toBe(before + 2);
     await pod.stop('over');
     await vi.waitFor(async () => expect(await connected()).toBe(before), RETRYING);
-  });
-
-  it('whose Redis refuses to write keeps what it has done and settles it when there is room again', async ({
-    world,
-  }) => {
-    const redis = await privateRedis(world);
-    const admin = adminOf(world, redis);
-    const held = gate();
-    const pod = await world.pod([handle(lane, { run: () => held.opened.then(() => 'kept') })], { redisUrl: redis.url });
-    const seen = world.record(pod);
-
-    const producer = await createProducer({ redis: redis.url, prefix: world.prefix });
-    world.defer(() => producer.close());
-    await producer.add(lane, null);
-    await vi.waitFor(() => expect(pod.running).toBe(1), RETRYING);
-    await admin.config('SET', 'maxmemory', '1');
-    held.open();
-    await vi.waitFor(
-      () =>
-        expect(
-          seen.find(({ name, data }) => name === 'redis.failing' && JSON.stringify(data).includes('settle')),
-        ).toBeDefined(),
-      RETRYING,
-    );
-    expect(seen.map(({ name }) => name)).not.toContain('attempt.finished');
-    await admin.config('SET', 'maxmemory', '0');
-    const finished = await vi.waitFor(() => {
-      const event = seen.find(({ name }) => name === 'attempt.finished');
-      expect(event).toBeDefined();
-      return event?.data;
-    }, RETRYING);
-    expect(finished).toMatchObject({ outcome: 'done', attempt: 1 });
-    expect(seen.filter(({ name }) => name === 'attempt.started')).toHaveLength(1);
   });
 });

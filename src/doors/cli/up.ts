@@ -3,7 +3,6 @@
 
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { Command } from 'commander';
 import { createSupervisor } from '../../engine/supervisor.ts';
 import { connectRedis } from '../../store/connect.ts';
 import { type EmbeddedRedis, startEmbeddedRedis } from '../../store/embedded-redis.ts';
@@ -11,7 +10,6 @@ import { withoutPassword } from '../../words/config.ts';
 import { wrongOption } from '../../words/errors.ts';
 import { onLeave } from './leaving.ts';
 import { createLineFormat } from './log-lines.ts';
-import { count, dirCommand } from './options.ts';
 import { hint, paint, say, warn } from './print.ts';
 import { loadAndWarn, readSettings } from './session.ts';
 
@@ -21,14 +19,7 @@ interface UpOptions {
   concurrency: number;
 }
 
-export function addUpCommand(program: Command, entry: string): void {
-  dirCommand(program, 'up', 'run everything on this machine: Redis, pods and the API')
-    .option('--pods <n>', 'pods to run', count, 2)
-    .option('--concurrency <n>', 'attempts at once in each pod', count, 64)
-    .action((options: UpOptions) => runUp(options, entry));
-}
-
-async function runUp(options: UpOptions, entry: string): Promise<void> {
+export async function runUp(options: UpOptions, entry: string): Promise<void> {
   if (options.pods < 1 || options.pods > 64) throw wrongOption('LK_CONFIG', '--pods', '1 to 64', options.pods);
   const config = readSettings(options);
   // Loaded here once, so that a wrong definition is one error and not a child that dies again and again.

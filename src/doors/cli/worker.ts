@@ -1,6 +1,5 @@
 // `worker`: one pod in this process. SIGTERM drains it, a second one ends it at once.
 
-import type { Command } from 'commander';
 import { createLog } from '../../engine/log.ts';
 import { createMetrics } from '../../engine/metrics.ts';
 import { createPod, newPodName } from '../../engine/pod.ts';
@@ -10,7 +9,6 @@ import { LanekeeperError, quote, toError, wrongOption } from '../../words/errors
 import { createEventHub } from '../../words/events.ts';
 import { createOpsApp, listen } from '../api/ops-server.ts';
 import { onLeave, tellReady } from './leaving.ts';
-import { count, dirCommand } from './options.ts';
 import { findRedisUrl, loadAndWarn, readSettings } from './session.ts';
 
 interface WorkerOptions {
@@ -20,15 +18,7 @@ interface WorkerOptions {
   drain: string;
 }
 
-export function addWorkerCommand(program: Command, version: string): void {
-  dirCommand(program, 'worker', 'run one pod: fetch jobs and hand them to their handlers')
-    .option('--lanes <names>', 'only these lanes, separated by commas')
-    .option('--concurrency <n>', 'attempts at once over all lanes', count, 64)
-    .option('--drain <duration>', 'on SIGTERM, let running attempts end for so long', '20s')
-    .action((options: WorkerOptions) => runWorker(options, version));
-}
-
-async function runWorker(options: WorkerOptions, version: string): Promise<void> {
+export async function runWorker(options: WorkerOptions, version: string): Promise<void> {
   const config = readSettings(options);
   const drainMs = toDurationMs(options.drain);
   if (drainMs === undefined) throw wrongOption('LK_CONFIG', '--drain', DURATION_FORM, options.drain);
