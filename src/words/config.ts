@@ -12,12 +12,19 @@ export interface Config {
   readonly prefix: string;
   /** Where HTTP listens. Loopback unless said otherwise: what answers there asks for no key yet. */
   readonly host: string;
-  readonly port: number;
-  readonly metricsPort: number;
+  readonly port: Port;
+  readonly metricsPort: Port;
   readonly dataDir: string;
   readonly logLevel: LogLevel;
   /** Names of settings that are given but whose part is not built yet. */
   readonly unbuilt: readonly string[];
+}
+
+export interface Port {
+  readonly setting: string;
+  readonly number: number;
+  /** Named by somebody: if it is taken, that is an error. The default gives way to the next free one. */
+  readonly isGiven: boolean;
 }
 
 /** Settings a later part reads. Given, they are accepted and named in one warning line. */
@@ -67,13 +74,13 @@ function toHost(text: string): string {
   return text;
 }
 
-function toPort(name: string, text: string | undefined, preset: number): number {
-  if (text === undefined || text === '') return preset;
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535) {
-    throw wrongOption('LK_CONFIG', name, 'a port from 1 to 65535, or 0 for any free one', text);
+function toPort(setting: string, text: string | undefined, preset: number): Port {
+  if (text === undefined || text === '') return Object.freeze({ setting, number: preset, isGiven: false });
+  const number = Number(text);
+  if (!/^\d+$/.test(text) || number > 65_535) {
+    throw wrongOption('LK_CONFIG', setting, 'a port from 1 to 65535, or 0 for any free one', text);
   }
-  return port;
+  return Object.freeze({ setting, number, isGiven: true });
 }
 
 function toLogLevel(text: string): LogLevel {

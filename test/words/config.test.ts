@@ -12,8 +12,8 @@ describe('the environment', () => {
       redisUrl: undefined,
       prefix: 'lk',
       host: '127.0.0.1',
-      port: 8080,
-      metricsPort: 9464,
+      port: { setting: 'LANEKEEPER_PORT', number: 8080, isGiven: false },
+      metricsPort: { setting: 'LANEKEEPER_METRICS_PORT', number: 9464, isGiven: false },
       dataDir: join('/base', '.lanekeeper'),
       logLevel: 'info',
       unbuilt: [],
@@ -39,13 +39,18 @@ describe('the environment', () => {
     ['REDIS_URL', 'redis://127.0.0.1:6379/2', 'redisUrl', 'redis://127.0.0.1:6379/2'],
     ['REDIS_URL', 'rediss://u:p@h:1', 'redisUrl', 'rediss://u:p@h:1'],
     ['LANEKEEPER_PREFIX', 'team-a.lk_1', 'prefix', 'team-a.lk_1'],
-    ['LANEKEEPER_PORT', '0', 'port', 0],
-    ['LANEKEEPER_METRICS_PORT', '65535', 'metricsPort', 65_535],
+    ['LANEKEEPER_PORT', '0', 'port', { setting: 'LANEKEEPER_PORT', number: 0, isGiven: true }],
+    [
+      'LANEKEEPER_METRICS_PORT',
+      '65535',
+      'metricsPort',
+      { setting: 'LANEKEEPER_METRICS_PORT', number: 65_535, isGiven: true },
+    ],
     ['LANEKEEPER_DATA', 'data', 'dataDir', join('/base', 'data')],
     ['LANEKEEPER_DATA', '/abs', 'dataDir', '/abs'],
     ['LOG_LEVEL', 'debug', 'logLevel', 'debug'],
   ] as const)('%s=%s is taken', (name, text, field, value) => {
-    expect(read({ [name]: text })[field]).toBe(value);
+    expect(read({ [name]: text })[field]).toEqual(value);
   });
 
   it.each([

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { Registry } from 'prom-client';
+import type { Port } from '../../words/config.ts';
 import { LanekeeperError, toError } from '../../words/errors.ts';
 
 export interface OpsServerOptions {
@@ -16,7 +17,6 @@ export interface OpsServerOptions {
 
 export interface OpsServer {
   readonly url: string;
-  readonly port: number;
   close(): Promise<void>;
 }
 
@@ -56,22 +56,39 @@ function problem(response: express.Response, status: number, title: string, deta
   response.status(status).type('application/problem+json').send(JSON.stringify({ status, title, detail }));
 }
 
-export async function listen(app: Express, host: string, port: number, option: string): Promise<OpsServer> {
-  const server = await new Promise<Server>((resolve, reject) => {
-    const starting: Server = app.listen(port, host, (error?: Error) => {
-      if (!error) return resolve(starting);
-      const said =
-        (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'is taken' : `cannot be used (${error.message})`;
-      reject(new LanekeeperError('LK_PORT', `${option}: port ${port} ${said}; set another, or 0 for any free one`));
-    });
-  });
-  const { port: bound } = server.address() as AddressInfo;
+/** Ports tried from a default on before giving up. */
+const PORT_TRIES = 200;
+
+export async function listen(app: Express, host: string, { setting, number, isGiven }: Port): Promise<OpsServer> {
+  let server: Server | undefined;
+  for (let tries = isGiven ? 1 : PORT_TRIES, port = number; !server; port++) {
+    server = await tryListen(app, host, port, setting, --tries > 0);
+  }
+  const bound = server;
+  const { port } = bound.address() as AddressInfo;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
-    port: bound,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     async close() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      bound.closeAllConnections();
+      await new Promise((resolve) => bound.close(resolve));
     },
   };
+}
+
+function tryListen(
+  app: Express,
+  host: string,
+  port: number,
+  setting: string,
+  goesOn: boolean,
+): Promise<Server | undefined> {
+  return new Promise((resolve, reject) => {
+    const server: Server = app.listen(port, host, (error?: Error & { code?: string }) => {
+      if (!error) return resolve(server);
+      const isTaken = error.code === 'EADDRINUSE';
+      if (isTaken && goesOn) return resolve(undefined);
+      const said = isTaken ? 'is taken' : `cannot be used (${error.message})`;
+      reject(new LanekeeperError('LK_PORT', `${setting}: port ${port} ${said}; set another, or 0 for any free one`));
+    });
+  });
 }

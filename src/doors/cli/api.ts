@@ -23,7 +23,7 @@ export async function runApi(options: { dir: string }, version: string): Promise
     await redis.ping();
   };
   const app = createOpsApp({ registry: metrics.registry, ready, who: { role: 'api', version } });
-  const ops = await listen(app, config.host, config.port, 'LANEKEEPER_PORT');
+  const ops = await listen(app, config.host, config.port);
   onLeave(() => {
     void ops.close().then(() => process.exit(0));
   });

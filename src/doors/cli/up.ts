@@ -1,7 +1,6 @@
 // `up`: everything on one machine. Redis unless one is named, each pod and the API as a child that is restarted if it dies.
 // It leaves in the order that loses nothing: pods drain first, then the API, Redis last.
 
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createSupervisor } from '../../engine/supervisor.ts';
 import { connectRedis } from '../../store/connect.ts';
@@ -44,8 +43,6 @@ export async function runUp(options: UpOptions, entry: string): Promise<void> {
   const redisUrl = config.redisUrl ?? (embedded as EmbeddedRedis).url;
 
   const ready = new Map<string, string>();
-  const isExplicitPort = Boolean(process.env.LANEKEEPER_PORT);
-  const apiPort = isExplicitPort ? config.port : await freePort(config.port);
   const formatLine = createLineFormat(process.stderr);
   const expected = options.pods + 1;
   const supervisor = createSupervisor({
@@ -61,17 +58,18 @@ export async function runUp(options: UpOptions, entry: string): Promise<void> {
 
   const env = { ...process.env, REDIS_URL: redisUrl, LANEKEEPER_DATA: config.dataDir };
   const args = (role: string, ...rest: string[]) => [entry, role, '--dir', config.dir, ...rest];
-  // The warnings about options were given above, once, and not by every child again.
-  let metricsPort = config.metricsPort;
-  for (let n = 1; n <= options.pods; n++) {
-    metricsPort = config.metricsPort === 0 ? 0 : await freePort(n === 1 ? config.metricsPort : metricsPort + 1);
+  const { number, isGiven } = config.metricsPort;
+  for (let n = 0; n < options.pods; n++) {
+    // Named, it counts up from there; otherwise each pod finds a free one by itself.
+    const port = isGiven ? { LANEKEEPER_METRICS_PORT: String(number && number + n) } : {};
+    const concurrency = String(options.concurrency);
     supervisor.start({
-      name: `pod-${n}`,
-      args: args('worker', '--concurrency', String(options.concurrency)),
-      env: { ...env, LANEKEEPER_METRICS_PORT: String(metricsPort) },
+      name: `pod-${n + 1}`,
+      args: args('worker', '--concurrency', concurrency),
+      env: { ...env, ...port },
     });
   }
-  supervisor.start({ name: 'api', args: args('api'), env: { ...env, LANEKEEPER_PORT: String(apiPort) } });
+  supervisor.start({ name: 'api', args: args('api'), env });
 
   onLeave((_reason, isHurry) => {
     if (!isLeaving) hint('leaving: pods finish what they run (Ctrl-C again to hurry)');
@@ -94,18 +92,4 @@ export async function runUp(options: UpOptions, entry: string): Promise<void> {
     say(`  redis    ${withoutPassword(redisUrl)}${embedded ? ' (embedded)' : ''}`);
     say(`  data     ${config.dataDir}`);
   }
-}
-
-/** The first port from `from` on that is free now; a race with another process ends in the child's own clear error. */
-async function freePort(from: number): Promise<number> {
-  if (from === 0) return 0;
-  for (let port = from; port < from + 200 && port < 65_536; port++) {
-    const isFree = await new Promise<boolean>((resolve) => {
-      const probe = createServer();
-      probe.once('error', () => resolve(false));
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
-  return from;
 }

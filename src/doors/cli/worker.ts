@@ -39,7 +39,7 @@ export async function runWorker(options: WorkerOptions, version: string): Promis
     if (pod?.state !== 'running') throw new LanekeeperError('LK_STATE', `the pod is ${pod?.state ?? 'starting'}`);
   };
   const app = createOpsApp({ registry: metrics.registry, ready, who: { pod: name, version } });
-  const ops = await listen(app, config.host, config.metricsPort, 'LANEKEEPER_METRICS_PORT');
+  const ops = await listen(app, config.host, config.metricsPort);
 
   pod = createPod({
     redisUrl,

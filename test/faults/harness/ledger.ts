@@ -19,8 +19,8 @@ export interface Work {
   firstHoldMs?: number;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: lanes of any payload; the pods check it
-export type AnyLane = Lane<any, any>;
+/** Lanes of any payload: the pods check it. */
+export type AnyLane = Pick<Lane, 'name' | 'tag'>;
 
 export interface Ledger {
   /** Job id to lane, of each add that resolved. */
@@ -50,7 +50,7 @@ export function createLedger(producer: Producer): Ledger {
     const n = serial;
     const startedAt = performance.now();
     try {
-      const { id } = await producer.add(lane, { n, ...work });
+      const { id } = await producer.add(lane as Lane, { n, ...work });
       accepted.set(id, lane.name);
       return id;
     } catch (error) {
@@ -72,7 +72,7 @@ export function createLedger(producer: Producer): Ledger {
         serial++;
         return { payload: { n: serial, ...work } };
       });
-      const added = await producer.addMany(lane, items);
+      const added = await producer.addMany(lane as Lane, items);
       for (const { id } of added) accepted.set(id, lane.name);
       return added.map(({ id }) => id);
     },

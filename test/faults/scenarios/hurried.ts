@@ -20,7 +20,7 @@ export function run(options: FaultOptions): Promise<Evidence> {
     const quick = await ledger.addAll(steady, count, { firstHoldMs: QUICK_MS });
     const behind = await ledger.addAll(steady, count, { firstHoldMs: 300_000 });
     await until('the quick ones run', 20_000, () => arena.arrivals(quick).length >= count);
-    redis.pid && trySignal(redis.pid, 'SIGSTOP');
+    trySignal(redis.pid, 'SIGSTOP');
     try {
       await lasts(HANG_MS);
       hurried.signal('SIGTERM');

@@ -24,7 +24,8 @@ export function run(options: FaultOptions): Promise<Evidence> {
     const heedless = await ledger.addAll(deaf, each, { steps: STEPS, holdMs: STEP_MS });
     const past = await ledger.addAll(reckless, each, { steps: STEPS, holdMs: STEP_MS });
     await until('all are in flight', 20_000, () => arena.arrivals([...heedless, ...past]).length >= 2 * each);
-    // Due while it is stopped: of these some end the moment it wakes, before its clock is looked at, and are settled late.
+    // Due while it is stopped: some may end the moment it wakes, before its clock is looked at, and try to settle late.
+    // Which, is chance: the refusal itself is shown by the stolen lock.
     const ending: string[] = [];
     for (let n = 0; n < ENDING; n++) {
       ending.push((await ledger.add(steady, { firstHoldMs: 400 + arena.random() * 1_200 })) ?? '');
@@ -68,9 +69,8 @@ export function run(options: FaultOptions): Promise<Evidence> {
     const refused = own.filter(({ what }) => what === 'settle.refused').length;
     evidence.prove(
       jobs.every((id) => told.has(id)),
-      `each attempt it lost is in the journal (${told.size} of ${jobs.length})`,
+      `each attempt it lost is in the journal: ${told.size - refused} cut off, ${refused} settles refused`,
     );
-    evidence.prove(refused > 0, `late settles were refused (${refused})`);
     evidence.prove(
       own.every(({ what, job }) => what !== 'attempt.finished' || !jobs.includes(String(job))),
       'it settled none of the work that others had',
