@@ -31,5 +31,5 @@ runFaults(
     ['poisoned handlers', poisoned.run],
     ['a lock stolen', stolen.run],
   ],
-  { short: false, atOnce: 4, timeoutMs: 900_000 },
+  { short: false, atOnce: 5, timeoutMs: 900_000 },
 );

@@ -28,5 +28,5 @@ runFaults(
     ['an event loop blocked', blocked.run],
     ['scripts and data flushed', flushed.run],
   ],
-  { short: true, atOnce: 4, timeoutMs: 180_000 },
+  { short: true, atOnce: 5, timeoutMs: 180_000 },
 );

@@ -5,7 +5,7 @@ import { dead, defineLane, handle, type Lane, park, UpstreamError } from '../../
 import { countJobs, explainJob, isJobState, listJobs, showJob } from '../../src/path/inspect.ts';
 import { JOB_STATES, type JobState } from '../../src/path/job-state.ts';
 import { it, type World } from '../support/world.ts';
-import { gate, RETRYING, rejection, untilState } from './looking.ts';
+import { gate, RETRYING, rejection, tick, untilState } from './looking.ts';
 
 const AT = Date.UTC(2040, 0, 1);
 const lane = defineLane({ name: 'looks', retry: { attempts: 2, backoff: ['1h'], jitter: 0 }, concurrency: 8 });
@@ -148,7 +148,7 @@ describe('a lane', () => {
       (await listJobs(world.queue(lane), [state], 10)).map(({ id }) => ids.indexOf(id));
     expect(await order('waiting')).toEqual([1, 3, 2, 0]);
     const one = defineLane({ name: 'looks', concurrency: 1 });
-    await world.pod([handle(one, { run: () => null })]);
+    await world.pod([handle(one, { run: () => tick() })]);
     await untilState(world.queue(lane), ids[0] as string, 'done');
     expect(await order('done')).toEqual([0, 2, 3, 1]);
   });

@@ -40,3 +40,9 @@ export async function rejection(promise: Promise<unknown>): Promise<Error & { co
   }
   throw new Error('it was accepted');
 }
+
+/** Lets at least one millisecond of wall time pass: what ends within one has no order. */
+export function tick(): void {
+  const now = Date.now();
+  while (Date.now() <= now);
+}

@@ -6,7 +6,7 @@ import { cancelJob } from '../../src/path/cancel.ts';
 import { listDead, replayDead, showDead } from '../../src/path/dead-letters.ts';
 import { listJobs, showJob } from '../../src/path/inspect.ts';
 import { it } from '../support/world.ts';
-import { gate, keysOf, rejection, untilState } from './looking.ts';
+import { gate, keysOf, rejection, tick, untilState } from './looking.ts';
 
 const lane = defineLane({ name: 'orders', retry: { attempts: 2, backoff: [0], jitter: 0 } });
 
@@ -75,7 +75,14 @@ describe('a dead letter', () => {
   it('is listed newest first, shown whole, and is nothing that is not dead', async ({ world }) => {
     const one = defineLane({ name: 'orders', concurrency: 1 });
     const queue = world.queue(lane);
-    await world.pod([handle(one, { run: ({ payload }) => dead(`no ${payload}`) })]);
+    await world.pod([
+      handle(one, {
+        run: ({ payload }) => {
+          tick();
+          return dead(`no ${payload}`);
+        },
+      }),
+    ]);
     const producer = await world.producer();
     const ids: string[] = [];
     for (const n of [1, 2, 3]) ids.push((await producer.add(lane, n)).id);

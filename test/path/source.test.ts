@@ -80,7 +80,7 @@ describe('a lane', () => {
       async () => expect(await world.queue(small).backend.getCounts(['active', 'wait'])).toEqual([2, 3]),
       RETRYING,
     );
-    expect(pod.running).toBe(2);
+    await vi.waitFor(() => expect(pod.running).toBe(2), RETRYING);
     held.open();
     await vi.waitFor(
       async () => expect(await world.queue(small).backend.getCounts(['completed'])).toEqual([5]),

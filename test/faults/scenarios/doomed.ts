@@ -48,6 +48,7 @@ function run(fault: string, kind: Poison, labels: string[], options: FaultOption
     });
     const done = await look.zrange(`${keys.queuePrefix(steady)}:steady:completed`, 0, -1);
     const saved = bystanders.filter((id) => done.includes(id)).length;
+    // Fails while nothing runs a job that lost its pod apart from the others: they are lost with it six times as well.
     evidence.prove(
       saved === bystanders.length,
       `whoever had the bad luck to run beside it is done (${saved} of ${bystanders.length})`,
