@@ -77,6 +77,7 @@ async function measure(store: Store, variant: Variant, jobs: number): Promise<Fi
     for (;;) {
       const done = await store.redis.zcard(`${queue}:completed`);
       if (done >= least) return done;
+      worker.expectAlive();
       await pause(50);
     }
   };

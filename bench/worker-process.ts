@@ -11,6 +11,8 @@ import type { Store } from './store.ts';
 
 export interface WorkerProcess {
   readonly child: ChildProcess;
+  /** Throws when it has ended: nobody waits for what it will not do. */
+  expectAlive(): void;
   /** CPU ms of the process so far; undefined where the system does not say. */
   cpuMs(): number | undefined;
   stop(): Promise<void>;
@@ -53,11 +55,15 @@ export async function startWorker(kind: 'raw' | 'ours', store: Store, options: W
     once(child, 'message'),
     once(child, 'exit').then(([code]) => Promise.reject(new Error(`the ${kind} worker ended with ${code}`))),
   ]);
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   return {
     child,
+    expectAlive() {
+      if (hasEnded()) throw new Error(`the ${kind} worker ended with ${child.signalCode ?? child.exitCode}`);
+    },
     cpuMs: () => readCpuMs(child.pid as number),
     async stop() {
-      if (child.exitCode !== null) return;
+      if (hasEnded()) return;
       const exited = once(child, 'exit');
       child.kill('SIGTERM');
       await exited;

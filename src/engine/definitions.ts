@@ -76,27 +76,48 @@ async function listFiles(dir: string, folder: string): Promise<string[]> {
 
 let isPrepared = false;
 
-/** TypeScript through tsx; and a folder without packages of its own finds ours, so that `import 'lanekeeper'` always works. */
+/**
+ * TypeScript through tsx. Behind it two rules of ours: definitions are modules, whatever a package.json beside them says or
+ * does not say; and a folder without packages of its own finds ours, so that `import 'lanekeeper'` works anywhere.
+ */
 async function prepareImports(files: string[]): Promise<void> {
   if (isPrepared) return;
   isPrepared = true;
-  const fallback = `
-    let parentURL;
-    export function initialize(data) { parentURL = data; }
-    export async function resolve(specifier, context, next) {
-      try { return await next(specifier, context); }
-      catch (error) {
-        if (error.code !== 'ERR_MODULE_NOT_FOUND' || /^[./]|^[a-z]+:/.test(specifier)) throw error;
-        return next(specifier, { ...context, parentURL }).catch(() => { throw error; });
-      }
-    }`;
-  register(`data:text/javascript,${encodeURIComponent(fallback)}`, { data: import.meta.url });
   if (files.some((file) => file.endsWith('.ts'))) {
     const tsx = await import('tsx/esm/api');
     // Their tsconfig is for their editor: a path alias in it must not swap the package under a running pod.
     tsx.register({ tsconfig: false });
   }
+  register(`data:text/javascript,${encodeURIComponent(IMPORT_RULES)}`, { data: import.meta.url });
 }
+
+// A text, because Node runs it in a thread of its own, where no TypeScript can be loaded yet. tsx alone goes by the nearest
+// package.json and makes CommonJS of a folder that has none; its compiler is asked directly instead.
+const IMPORT_RULES = `
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+let ours, esbuild;
+export function initialize(url) {
+  ours = url;
+  esbuild = createRequire(createRequire(url).resolve('tsx/package.json'))('esbuild');
+}
+export async function resolve(specifier, context, next) {
+  return next(specifier, context).catch((error) => {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND' || /^[./]|^[a-z]+:/.test(specifier)) throw error;
+    return next(specifier, { ...context, parentURL: ours }).catch(() => { throw error; });
+  });
+}
+export async function load(url, context, next) {
+  const [, file, ending] = /^(file:[^?]*\\.([tj]s))(\\?|$)/.exec(url) ?? [];
+  const isTheirs = file && !file.includes('/node_modules/') && !file.startsWith(new URL('../', ours).href);
+  // Beside their definitions they may have CommonJS of their own; TypeScript is never that.
+  if (!isTheirs || (ending === 'js' && !/\\/(queues|workers)\\/[^/]+$/.test(file))) return next(url, context);
+  const sourcefile = fileURLToPath(file);
+  const options = { loader: ending, format: 'esm', target: 'node20', sourcemap: 'inline', sourcefile };
+  const { code } = await esbuild.transform(await readFile(sourcefile, 'utf8'), options);
+  return { format: 'module', source: code, shortCircuit: true };
+}`;
 
 async function readExports(dir: string, file: string): Promise<unknown[]> {
   try {

@@ -110,7 +110,7 @@ export function createPod(options: PodOptions): Pod {
       concurrency: Math.min(handler.lane.concurrency, concurrency),
       slots,
       bell,
-      run: createRunner({ handler, laneQueue, admit, settle, attempts, clock, events, log }),
+      run: createRunner({ handler, laneQueue, slots, admit, settle, attempts, clock, events, log }),
       clock,
       events,
     });
@@ -142,9 +142,9 @@ export function createPod(options: PodOptions): Pod {
   async function drain(reason: string, deadlineMs: number): Promise<void> {
     state = 'draining';
     events.emit('pod.draining', { running: attempts.size, deadlineMs, reason });
-    const fetchesEnded = Promise.all(sources.map((source) => source.stop()));
+    const sourcesEnded = Promise.all(sources.map((source) => source.stop()));
     const returned = await settleWithin(deadlineMs);
-    await within(LEAVE_MS, fetchesEnded);
+    await within(LEAVE_MS, sourcesEnded);
     events.emit('pod.stopped', { returned });
     state = 'stopped';
     locks.stop();

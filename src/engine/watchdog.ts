@@ -1,12 +1,13 @@
 // Sees what the event loop cannot: that it is blocked. A handler that computes for minutes stops lock renewals, health and
 // shutdown alike. A thread counts its own seconds without a beat of the loop (a stopped process stops both, so a SIGSTOP is
-// no block), names the jobs that run, and after a minute ends the process, so that what it holds runs elsewhere.
+// no block), names the jobs that run, and after 40 s ends the process, so that what it holds runs elsewhere.
 
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../words/clock.ts';
 
 const WARN_S = 10;
-const KILL_S = 60;
+/** Twice the life of a lock: by then nothing that the pod holds can settle. */
+const KILL_S = 40;
 const BEAT_MS = 500;
 const NAME_BYTES = 512;
 

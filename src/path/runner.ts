@@ -17,8 +17,20 @@ import type { Admit } from './admission.ts';
 import { type Attempt, beginAttempt, type EndReason, toJob } from './attempt.ts';
 import { createContext } from './context.ts';
 import type { Handler } from './handler.ts';
+import { attemptOver } from './request.ts';
 import type { Settle } from './settle.ts';
+import type { Slots } from './slots.ts';
 import type { RunJob } from './source.ts';
+
+/**
+ * Jobs that lost this many pods run alone. One loss is the pod's (a deploy, the OOM killer): the 200 jobs of a killed pod must
+ * not queue up one by one. Two may be the job's own doing.
+ */
+const SUSPECT_STALLS = 2;
+
+function isSuspect({ raw }: Attempt): boolean {
+  return raw.stalledCounter >= SUSPECT_STALLS;
+}
 
 /** A result is an answer to keep beside the job, not a file store. */
 const MAX_RESULT_CHARS = 1024 * 1024;
@@ -26,6 +38,7 @@ const MAX_RESULT_CHARS = 1024 * 1024;
 export interface RunnerOptions {
   handler: Handler;
   laneQueue: LaneQueue;
+  slots: Slots;
   admit: Admit;
   settle: Settle;
   /** The attempts that run in this pod now: their locks are renewed, and a leaving pod ends them. */
@@ -37,20 +50,31 @@ export interface RunnerOptions {
 }
 
 export function createRunner(options: RunnerOptions): RunJob {
-  const { handler, laneQueue, admit, settle, attempts, clock, events, log, random = Math.random } = options;
+  const { handler, laneQueue, slots, admit, settle, attempts, clock, events, log, random = Math.random } = options;
   const { lane } = handler;
 
   return async (raw, token, askedMonoAt, wantsNext) => {
     const attempt = beginAttempt(lane, raw, token, askedMonoAt, clock);
     attempts.add(attempt);
     try {
-      const outcome = toStorable(await runToOutcome(attempt));
+      const outcome = toStorable(await (isSuspect(attempt) ? runAlone(attempt) : runToOutcome(attempt)));
       attempt.end('settled');
       return await settle(attempt, outcome, wantsNext);
     } finally {
       attempts.delete(attempt);
     }
   };
+
+  /** A pod-killer takes bystanders with it every time it is fetched beside them: they would share its count and its grave. */
+  async function runAlone(attempt: Attempt): Promise<Outcome> {
+    const quarantine = slots.quarantine();
+    try {
+      await Promise.race([quarantine.alone, attempt.whenEnded]);
+      return await (attempt.ended ? fromEnd(attempt) : runToOutcome(attempt));
+    } finally {
+      quarantine.end();
+    }
+  }
 
   async function runToOutcome(attempt: Attempt): Promise<Outcome> {
     events.emit('attempt.started', {
@@ -81,6 +105,8 @@ export function createRunner(options: RunnerOptions): RunJob {
 
   async function admitAndHandle(attempt: Attempt): Promise<Outcome | EndReason> {
     const verdict = await admit(attempt);
+    // The pod may have been stopped for longer than the lock lives: then another has the job.
+    if (!attempt.isLocked()) attempt.end('lost', attemptOver(attempt, 'its lock ran out'));
     if (attempt.ended) return attempt.ended;
     if (verdict.kind === 'admit') {
       return fromReturned(
@@ -169,8 +195,10 @@ export function createRunner(options: RunnerOptions): RunJob {
   function toStorable(outcome: Outcome): Outcome {
     if (outcome.kind !== 'done' || outcome.result === undefined) return outcome;
     try {
-      const chars = JSON.stringify(outcome.result)?.length ?? 0;
-      if (chars <= MAX_RESULT_CHARS) return outcome;
+      const json = JSON.stringify(outcome.result) ?? 'null';
+      const chars = json.length;
+      // What was read once reads the same again: a toJSON of the handler's may not, and BullMQ makes text of it once more.
+      if (chars <= MAX_RESULT_CHARS) return { kind: 'done', result: JSON.parse(json) };
       const error = new LanekeeperError(
         'LK_INPUT',
         `its result: expected at most ${MAX_RESULT_CHARS} characters of JSON, got ${chars}`,

@@ -26,7 +26,8 @@ export interface SettleOptions {
 }
 
 export function createSettle({ pod, laneQueue, clock, events }: SettleOptions): Settle {
-  return async (attempt, outcome, wantsNext) => {
+  return async (attempt, wanted, wantsNext) => {
+    let outcome = wanted;
     const ref = { lane: attempt.lane.name, job: attempt.id, attempt: attempt.number };
     if (outcome.kind === 'lost') {
       events.emit('attempt.lost', { ...ref, reason: outcome.reason });
@@ -43,6 +44,14 @@ export function createSettle({ pod, laneQueue, clock, events }: SettleOptions): 
           events.emit('settle.refused', { ...ref, outcome: outcome.kind });
           return undefined;
         }
+        if (isOurFault(error)) {
+          outcome = {
+            kind: 'dead',
+            class: 'fatal',
+            error: new Error(`its outcome (${outcome.kind}) cannot be written: ${toError(error).message}`),
+          };
+          continue;
+        }
         events.emit('redis.failing', { what: `settle in ${ref.lane}`, reason: toError(error).message });
         if (!attempt.isLocked()) {
           events.emit('attempt.lost', { ...ref, reason: 'Redis refused to settle it until its lock ran out' });
@@ -52,6 +61,11 @@ export function createSettle({ pod, laneQueue, clock, events }: SettleOptions): 
       }
     }
   };
+}
+
+/** Not Redis's no, nor its silence: what was to be written cannot be. Asked again, it could not either. */
+function isOurFault(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
 }
 
 async function move(

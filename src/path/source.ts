@@ -29,7 +29,7 @@ export interface SourceOptions {
 
 export interface Source {
   start(): void;
-  /** Fetches nothing more. Resolves when no fetch is under way. */
+  /** Fetches nothing more. Resolves when nothing it fetched runs any more; what had not begun is back in its line. */
   stop(): Promise<void>;
 }
 
@@ -43,6 +43,7 @@ export function createSource(options: SourceOptions): Source {
   const { name } = laneQueue.lane;
   let running = 0;
   let starts = 0;
+  const working = new Set<Promise<void>>();
   let isStopping = false;
   let feeding: Promise<void> | undefined;
   let isAskedAgain = false;
@@ -82,13 +83,9 @@ export function createSource(options: SourceOptions): Source {
         idleUntil(fetched.nextAt);
         return;
       }
-      if (isStopping) {
-        await returnJob(laneQueue, fetched.job, token);
-        slots.giveBack();
-        return;
-      }
       running++;
-      void work(fetched.job, token, askedAt);
+      const ended = work(fetched.job, token, askedAt).finally(() => working.delete(ended));
+      working.add(ended);
     }
   }
 
@@ -100,7 +97,9 @@ export function createSource(options: SourceOptions): Source {
       return !isStopping && !slots.wantedByAnother(name);
     };
     try {
-      while (next?.job) next = await run(next.job, token, fetchedMonoAt, wantsNext);
+      while (next?.job && !isStopping) next = await run(next.job, token, fetchedMonoAt, wantsNext);
+      // It came with a fetch or a settle that was sent before the pod was told to leave.
+      if (next?.job) await returnJob(laneQueue, next.job, token);
     } catch (error) {
       // Nothing here should throw. If it does, the job's lock runs out and a pod runs it again: the lane goes on.
       events.emit('redis.failing', { what: `run a job of ${name}`, reason: toError(error).message });
@@ -135,6 +134,7 @@ export function createSource(options: SourceOptions): Source {
       clearTimeout(alarm);
       bell.mute(laneQueue.marker);
       await feeding;
+      await Promise.all(working);
     },
   };
 }

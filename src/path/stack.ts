@@ -28,8 +28,13 @@ export function appendStack(existing: string | undefined, facts: StackFacts, err
   return JSON.stringify([...parseStacks(existing), text].slice(-MAX_STACKS));
 }
 
-function traceOf({ stack, message }: Error): string {
-  return typeof stack === 'string' ? stack : typeof message === 'string' ? message : '';
+function traceOf(error: Error): string {
+  try {
+    const { stack, message } = error;
+    return typeof stack === 'string' ? stack : typeof message === 'string' ? message : '';
+  } catch {
+    return 'an Error that throws when it is looked at';
+  }
 }
 
 /** The stack list of a job; empty for whatever is not one. */

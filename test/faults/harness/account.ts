@@ -3,7 +3,7 @@
 
 import type { Redis } from 'ioredis';
 import { readBatch } from '../../../src/engine/journal.ts';
-import { readEnvelope } from '../../../src/path/attempt.ts';
+import { openEnvelope } from '../../../src/path/envelope.ts';
 import type { Simulator } from '../../../src/simulator/index.ts';
 import type { Keys } from '../../../src/words/keys.ts';
 import * as lanes from '../fleet/queues/lanes.ts';
@@ -52,7 +52,7 @@ export async function takeAccount({ redis, keys, ledger, guarded, bare }: Source
       if (ledger.accepted.has(id) || ledger.forgotten.has(id)) continue;
       const data = await redis.hget(key(id), 'data');
       if (data === null) continue; // of another lane
-      const { payload } = readEnvelope(data);
+      const { payload } = openEnvelope(data);
       if (ledger.unknown.has((payload as { n: number }).n)) recovered++;
       else unexpected.push(id);
     }
@@ -84,7 +84,7 @@ export async function countUnfinished(redis: Redis, keys: Keys): Promise<number>
 async function readSet(redis: Redis, key: string): Promise<string[]> {
   const all: string[] = [];
   for (let start = 0; ; start += PAGE) {
-    const page = await redis.zrange(key, start, start + PAGE - 1);
+    const page = await redis.zrange(key, String(start), String(start + PAGE - 1));
     all.push(...page);
     if (page.length < PAGE) return all;
   }

@@ -46,9 +46,9 @@ function run(fault: string, kind: Poison, labels: string[], options: FaultOption
       );
       return ended.every(Boolean);
     });
-    const done = await look.zrange(`${keys.queuePrefix(steady)}:steady:completed`, 0, -1);
+    const done = await look.zrange(`${keys.queuePrefix(steady)}:steady:completed`, '0', '-1');
     const saved = bystanders.filter((id) => done.includes(id)).length;
-    // Fails while nothing runs a job that lost its pod apart from the others: they are lost with it six times as well.
+    // The second loss makes a job a suspect: it runs alone, and only the culprit goes on losing pods.
     evidence.prove(
       saved === bystanders.length,
       `whoever had the bad luck to run beside it is done (${saved} of ${bystanders.length})`,
