@@ -36,7 +36,7 @@ export function wrongOption(code: ErrorCode, option: string, expected: string, g
 
 /** A short, single-line, printable rendering of anything. Never throws, whatever a caller hands in. */
 export function quote(value: unknown): string {
-  const text = render(value).replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, escape);
+  const text = render(value).replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, escapeChar);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
@@ -51,7 +51,7 @@ function render(value: unknown): string {
   }
 }
 
-function escape(char: string): string {
+function escapeChar(char: string): string {
   return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
