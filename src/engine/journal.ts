@@ -40,7 +40,7 @@ export interface JournalOptions {
 }
 
 export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions): Journal {
-  let held: { stream: string; at: number; entry: object }[] = [];
+  let held: { stream: string; at: number; what: EventName; data: object }[] = [];
   /** Entries that did not get through, by stream: each stream names its own gap. */
   const dropped = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
@@ -54,7 +54,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
 
   function hold(what: EventName, data: object): void {
     if (held.length >= MAX_HELD) for (const { stream } of held.splice(0, MAX_HELD / 10)) drop(stream, 1);
-    held.push({ stream: streamOf(data), at: clock.mono(), entry: { what, who, ...data } });
+    held.push({ stream: streamOf(data), at: clock.mono(), what, data });
     timer ??= setTimeout(flush, FLUSH_MS);
   }
 
@@ -71,9 +71,9 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
     held = [];
     const writtenAt = clock.mono();
     const byStream = new Map<string, object[]>();
-    for (const { stream, at, entry } of batch) {
+    for (const { stream, at, what, data } of batch) {
       const list = byStream.get(stream) ?? [];
-      list.push({ ...entry, age: Math.round(writtenAt - at) });
+      list.push({ what, age: Math.round(writtenAt - at), ...data });
       byStream.set(stream, list);
     }
     await Promise.all(
@@ -87,7 +87,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
   }
 
   function add(stream: string, entries: object[], gap: number): Promise<unknown> {
-    const fields = ['batch', JSON.stringify(entries), ...(gap > 0 ? ['dropped', String(gap)] : [])];
+    const fields = ['who', who, 'batch', JSON.stringify(entries), ...(gap > 0 ? ['dropped', String(gap)] : [])];
     return redis.xadd(stream, 'MAXLEN', '~', MAX_BATCHES, '*', ...fields);
   }
 
@@ -98,7 +98,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
       });
     },
     async append(what, data) {
-      await add(streamOf(data), [{ what, who, ...data, age: 0 }], 0);
+      await add(streamOf(data), [{ what, age: 0, ...data }], 0);
     },
     async stop() {
       clearTimeout(timer);
@@ -108,10 +108,14 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
   };
 }
 
-/** The entries of one stream entry, oldest first, with their instants. */
+/** The entries of one stream entry, oldest first, with their instants and who wrote them. */
 export function readBatch(id: string, fields: string[]): (JournalEntry & { at: number })[] {
   const writtenAt = Number(id.split('-')[0]);
-  const found = fields.indexOf('batch');
-  const entries = found < 0 ? [] : (JSON.parse(fields[found + 1] ?? '[]') as JournalEntry[]);
-  return entries.map((entry) => ({ ...entry, at: writtenAt - entry.age }));
+  const field = (name: string) => {
+    const found = fields.indexOf(name);
+    return found < 0 ? undefined : fields[found + 1];
+  };
+  const entries = JSON.parse(field('batch') ?? '[]') as JournalEntry[];
+  const who = field('who') ?? '';
+  return entries.map((entry) => ({ ...entry, who: entry.who ?? who, at: writtenAt - entry.age }));
 }

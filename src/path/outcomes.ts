@@ -81,12 +81,13 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
   async function fromFailure(attempt: Attempt, failure: FailureClass, error: Error): Promise<Outcome> {
     const waits = failure === 'rate-limit' || failure === 'quota';
     const parks = waits ? await countParks(attempt) : 0;
+    const nowAt = clock.now();
     const askedAt = toEpochMs((error as Partial<UpstreamError>).retryAfterAt);
-    const askedMs = askedAt === undefined ? null : askedAt - clock.now();
+    const askedMs = askedAt === undefined ? null : askedAt - nowAt;
     const decision = decide(lane.retry, { class: failure, attempt: attempt.number, parks, askedMs, random: random() });
     if (decision.kind === 'retry') return { kind: 'retry', afterMs: decision.afterMs, class: failure, error };
     if (decision.kind === 'dead') return { kind: 'dead', class: decision.class, error };
-    const untilAt = clock.now() + decision.afterMs;
+    const untilAt = nowAt + decision.afterMs;
     return { kind: 'park', gate: 'limit', untilAt, reason: error.message, class: failure, parks: parks + 1 };
   }
 

@@ -9,6 +9,7 @@ import type { Outcome } from '../words/outcome.ts';
 import type { Admit } from './admission.ts';
 import { type Attempt, beginAttempt, type EndReason, toJob } from './attempt.ts';
 import { createContext } from './context.ts';
+import { createDeadlines } from './deadlines.ts';
 import type { Handler } from './handler.ts';
 import { createOutcomes } from './outcomes.ts';
 import { attemptOver } from './request.ts';
@@ -43,6 +44,7 @@ export interface RunnerOptions {
 export function createRunner(options: RunnerOptions): RunJob {
   const { handler, laneQueue, slots, admit, settle, attempts, clock, events, log, random = Math.random } = options;
   const { lane } = handler;
+  const deadlines = createDeadlines(lane.timeoutMs, clock);
   const { fromReturned, fromThrown, fromEnd } = createOutcomes(lane, laneQueue, clock, random);
 
   return async (raw, token, askedMonoAt, wantsNext) => {
@@ -61,14 +63,14 @@ export function createRunner(options: RunnerOptions): RunJob {
   async function runAlone(attempt: Attempt): Promise<Outcome> {
     const quarantine = slots.quarantine();
     try {
-      await Promise.race([quarantine.alone, attempt.whenEnded]);
+      await Promise.race([quarantine.alone, new Promise<void>((resolve) => attempt.onCutOff(resolve))]);
       return await (attempt.ended ? fromEnd(attempt) : runToOutcome(attempt));
     } finally {
       quarantine.end();
     }
   }
 
-  async function runToOutcome(attempt: Attempt): Promise<Outcome> {
+  function runToOutcome(attempt: Attempt): Promise<Outcome> {
     events.emit('attempt.started', {
       lane: lane.name,
       job: attempt.id,
@@ -78,21 +80,15 @@ export function createRunner(options: RunnerOptions): RunJob {
       // From the moment it could have run.
       waitedMs: Math.max(0, clock.now() - attempt.raw.timestamp - (attempt.raw.opts.delay ?? 0)),
     });
-    const timer = setTimeout(() => {
-      attempt.end('timeout', new DOMException(`no end within ${lane.timeoutMs} ms`, 'TimeoutError'));
-    }, lane.timeoutMs);
-    const work = admitAndHandle(attempt);
-    // What goes on after its attempt was cut off may still throw: nobody waits for it any more.
-    work.catch(() => {});
-    try {
-      const outcome = await Promise.race([work, attempt.whenEnded]);
-      if (attempt.ended || typeof outcome === 'string') return await fromEnd(attempt);
-      return outcome;
-    } catch (thrown) {
-      return await (attempt.ended ? fromEnd(attempt) : fromThrown(attempt, thrown));
-    } finally {
-      clearTimeout(timer);
-    }
+    deadlines.watch(attempt);
+    // What goes on after its attempt was cut off may still end or throw: nobody waits for it any more.
+    return new Promise<Outcome>((resolve) => {
+      attempt.onCutOff(() => resolve(fromEnd(attempt)));
+      admitAndHandle(attempt).then(
+        (outcome) => !attempt.ended && resolve(outcome as Outcome),
+        (thrown) => !attempt.ended && resolve(fromThrown(attempt, thrown)),
+      );
+    }).finally(() => deadlines.forget(attempt));
   }
 
   async function admitAndHandle(attempt: Attempt): Promise<Outcome | EndReason> {
