@@ -4,7 +4,8 @@
 import type { Metric, Registry } from 'prom-client';
 
 export interface Meter {
-  add(labels: readonly string[], by?: number): void;
+  /** One more, for the values of up to three labels. */
+  add(first: string, second?: string, third?: string): void;
 }
 
 export interface Distribution {
@@ -18,19 +19,33 @@ interface Sample {
 }
 
 export function createMeter(registry: Registry, name: string, help: string, labelNames: readonly string[]): Meter {
-  const counts = new Map<string, { labels: readonly string[]; count: number }>();
-  register(registry, name, help, 'counter', () =>
-    [...counts.values()].map(({ labels, count }) => ({
-      labels: Object.fromEntries(labelNames.map((label, index) => [label, labels[index] ?? ''])),
-      value: count,
-    })),
-  );
+  const counts = new Map<string, Map<string, Map<string, number>>>();
+  register(registry, name, help, 'counter', labelNames, () => {
+    const samples: Sample[] = [];
+    for (const [first, seconds] of counts) {
+      for (const [second, thirds] of seconds) {
+        for (const [third, value] of thirds) {
+          const given = [first, second, third];
+          const labels = Object.fromEntries(labelNames.map((label, index) => [label, given[index] ?? '']));
+          samples.push({ labels, value });
+        }
+      }
+    }
+    return samples;
+  });
   return {
-    add(labels, by = 1) {
-      const key = labels.length === 1 ? (labels[0] as string) : labels.join('\n');
-      const found = counts.get(key);
-      if (found) found.count += by;
-      else counts.set(key, { labels: [...labels], count: by });
+    add(first, second = '', third = '') {
+      let seconds = counts.get(first);
+      if (!seconds) {
+        seconds = new Map();
+        counts.set(first, seconds);
+      }
+      let thirds = seconds.get(second);
+      if (!thirds) {
+        thirds = new Map();
+        seconds.set(second, thirds);
+      }
+      thirds.set(third, (thirds.get(third) ?? 0) + 1);
     },
   };
 }
@@ -44,7 +59,9 @@ export function createDistribution(
   bounds: readonly number[],
 ): Distribution {
   const byLabel = new Map<string, { buckets: number[]; sum: number; count: number }>();
-  register(registry, name, help, 'histogram', () => [...byLabel].flatMap(([label, state]) => toSamples(label, state)));
+  register(registry, name, help, 'histogram', [labelName], () =>
+    [...byLabel].flatMap(([label, state]) => toSamples(label, state)),
+  );
 
   function toSamples(
     label: string,
@@ -78,14 +95,15 @@ export function createDistribution(
   };
 }
 
-function register(registry: Registry, name: string, help: string, type: string, values: () => Sample[]): void {
-  const metric = {
-    name,
-    help,
-    type,
-    aggregator: 'sum',
-    get: async () => ({ name, help, type, values: values(), aggregator: 'sum' }),
-  };
-  // The registry asks a metric for its name and its values, and nothing else.
-  registry.registerMetric(metric as unknown as Metric);
+function register(
+  registry: Registry,
+  name: string,
+  help: string,
+  type: string,
+  labelNames: readonly string[],
+  values: () => Sample[],
+): void {
+  const facts = { name, help, type, labelNames, aggregator: 'sum' };
+  // The registry asks a metric for its facts and its values, and nothing else.
+  registry.registerMetric({ ...facts, get: async () => ({ ...facts, values: values() }) } as unknown as Metric);
 }

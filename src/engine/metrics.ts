@@ -43,14 +43,14 @@ export function createMetrics(version: string): Metrics {
         if (start === 1) wait.observe(lane, waitedMs / 1_000);
       });
       events.on('attempt.finished', ({ lane, outcome, class: ofClass, durationMs }) => {
-        jobs.add([lane, outcome]);
-        attempts.add([lane, ofClass ?? 'ok']);
+        jobs.add(lane, outcome);
+        attempts.add(lane, ofClass ?? 'ok');
         duration.observe(lane, durationMs / 1_000);
-        if (outcome === 'dead') dead.add([lane, ofClass ?? 'fatal']);
+        if (outcome === 'dead') dead.add(lane, ofClass ?? 'fatal');
       });
-      events.on('attempt.lost', ({ lane }) => lockLost.add([lane]));
-      events.on('settle.refused', ({ lane }) => refused.add([lane]));
-      events.on('admission.decided', ({ lane, verdict, gate }) => admission.add([lane, verdict, gate ?? '']));
+      events.on('attempt.lost', ({ lane }) => lockLost.add(lane));
+      events.on('settle.refused', ({ lane }) => refused.add(lane));
+      events.on('admission.decided', ({ lane, verdict, gate }) => admission.add(lane, verdict, gate ?? ''));
     },
     watchLanes(laneQueues, readPodsSeen) {
       const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => Promise<void>) =>
