@@ -35,7 +35,11 @@ export interface ProducerOptions {
 
 /** Above this, one call would hold the event loop and Redis for too long: 10,000 take about half a second. */
 const MAX_ITEMS = 10_000;
+/** Written in one go. 10,000 at once block the loop for longer than a command may take, and Redis looks dead. */
+const CHUNK = 1_000;
 const MAX_COMPLAINTS = 10;
+/** A producer hears within 1.5 s that Redis is away, also when it is made. */
+const HEAR_MS = 1_400;
 
 export async function createProducer(options: ProducerOptions = {}): Promise<Producer> {
   const { REDIS_URL, LANEKEEPER_PREFIX } = process.env;
@@ -44,7 +48,7 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
   if (!redisUrl) {
     throw wrongOption('LK_CONFIG', 'redis', "an address such as 'redis://127.0.0.1:6379', or REDIS_URL", options.redis);
   }
-  return openProducer(await connectRedis(redisUrl, 'producer'), redisUrl, prefix, systemClock);
+  return openProducer(await connectRedis(redisUrl, 'producer', HEAR_MS), redisUrl, prefix, systemClock);
 }
 
 /** Over a connection that is already there; `close` closes it. */
@@ -58,13 +62,13 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     return open;
   }
 
-  async function write<T>(send: () => Promise<T>): Promise<T> {
+  async function write<T>(send: () => Promise<T>, also = ''): Promise<T> {
     try {
       return await send();
     } catch (error) {
       // ReplyError: Redis is there and says no (out of memory, read only). Anything else: it did not answer.
-      if (toError(error).name !== 'ReplyError') throw redisDown(url, error);
-      throw new LanekeeperError('LK_REDIS_DOWN', `Redis refused to write the job: ${toError(error).message}`, {
+      if (toError(error).name !== 'ReplyError') throw redisDown(url, error, also);
+      throw new LanekeeperError('LK_REDIS_DOWN', `Redis refused to write: ${toError(error).message}${also}`, {
         cause: error,
       });
     }
@@ -88,7 +92,13 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
       const lane = expectLane(given);
       const entries = await readAll(lane, items, clock.now());
       const laneQueue = queueOf(lane);
-      await write(() => laneQueue.backend.addJobs(entries.map(({ job }) => ({ job, jobId: job.id }))));
+      for (let start = 0; start < entries.length; start += CHUNK) {
+        const part = entries.slice(start, start + CHUNK).map(({ job }) => ({ job, jobId: job.id }));
+        await write(
+          () => laneQueue.backend.addJobs(part),
+          start > 0 ? `; ${start} of ${entries.length} items are in` : '',
+        );
+      }
       return Promise.all(entries.map((entry) => toAdded(laneQueue, entry)));
     },
     async close() {

@@ -19,10 +19,9 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
     refuseIfOver(attempt, `fetch ${quote(path)}`);
     const url = toUrl(lane, path);
     const method = (init.method ?? 'GET').toUpperCase();
-    const headers = new Headers(lane.upstream?.pins);
-    new Headers(init.headers).forEach((value, name) => {
-      headers.set(name, value);
-    });
+    const headers = new Headers(init.headers);
+    // Last, so that no handler unpins by accident what the upstream's definition promises.
+    for (const [name, value] of Object.entries(lane.upstream?.pins ?? {})) headers.set(name, value);
     headers.set('x-fence-token', String(attempt.start));
     headers.set('x-fence-scope', id);
     // The same for every attempt, so that a post whose answer was lost is not made twice.
@@ -73,7 +72,10 @@ export function attemptOver(attempt: Attempt, why: string): LanekeeperError {
 function toUrl(lane: Attempt['lane'], path: string): URL {
   const base = lane.upstream?.baseUrl;
   if (base) {
-    if (typeof path === 'string' && path.startsWith('/') && !path.startsWith('//')) return new URL(base + path);
+    const isPath = typeof path === 'string' && path.startsWith('/') && !path.startsWith('//');
+    const url = isPath ? new URL(base + path) : undefined;
+    // '/../x' would climb out of a base that ends in a path.
+    if (url?.href.startsWith(`${new URL(base).href.replace(/\/$/, '')}/`)) return url;
     throw new LanekeeperError('LK_INPUT', `ctx.fetch: expected a path of ${base} such as '/posts', got ${quote(path)}`);
   }
   if (typeof path === 'string' && /^https?:\/\//.test(path) && URL.canParse(path)) return new URL(path);

@@ -52,10 +52,15 @@ export async function connectRedis(url: string, role: ConnectionRole, withinMs =
   return redis;
 }
 
-export function redisDown(url: string, thrown: unknown): LanekeeperError {
+/** `also` says what had happened before. */
+export function redisDown(url: string, thrown: unknown, also = ''): LanekeeperError {
   const { code, message } = toError(thrown) as Error & { code?: string };
   const said = code && !message.includes(code) ? `${code} ${message}` : message;
-  return new LanekeeperError('LK_REDIS_DOWN', `Redis at ${withoutPassword(url)} does not answer: ${said.trim()}`, {
-    cause: thrown,
-  });
+  return new LanekeeperError(
+    'LK_REDIS_DOWN',
+    `Redis at ${withoutPassword(url)} does not answer: ${said.trim()}${also}`,
+    {
+      cause: thrown,
+    },
+  );
 }
