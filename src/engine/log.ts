@@ -57,16 +57,17 @@ function createRepeats(log: Logger): (complaint: string) => boolean {
 function createDoneLimit(log: Logger): (attempt: Events['attempt.finished']) => boolean {
   const unsaid = new Map<string, number>();
   let said = 0;
-  let timer: NodeJS.Timeout | undefined;
+  let isDue = false;
   const tell = () => {
-    timer = undefined;
+    isDue = false;
     said = 0;
     for (const [lane, done] of unsaid) log.info({ lane, done }, 'attempts.finished');
     unsaid.clear();
   };
   return ({ lane, outcome }) => {
     if (outcome !== 'done') return false;
-    timer ??= setTimeout(tell, 1_000).unref();
+    if (!isDue) setTimeout(tell, 1_000).unref();
+    isDue = true;
     if (++said <= DONE_LINES_PER_S) return false;
     unsaid.set(lane, (unsaid.get(lane) ?? 0) + 1);
     return true;

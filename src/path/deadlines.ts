@@ -18,7 +18,10 @@ export function createDeadlines(timeoutMs: number, clock: Clock): Deadlines {
     timer = undefined;
     for (const [attempt, endsAt] of watched) {
       // Node's timers may be a millisecond early: the clock decides.
-      if (clock.mono() < endsAt) return arm(endsAt);
+      if (clock.mono() < endsAt) {
+        arm(endsAt);
+        return;
+      }
       watched.delete(attempt);
       attempt.end('timeout', new DOMException(`no end within ${timeoutMs} ms`, 'TimeoutError'));
     }

@@ -13,7 +13,7 @@ interface Work {
 }
 
 function toPath(job: Job, ctx: Context, step: number): string {
-  return `/work/${step}?pod=${POD}&attempt=${job.attempt}&start=${ctx.fence}`;
+  return `/steps/${step}?pod=${POD}&attempt=${job.attempt}&start=${ctx.fence}`;
 }
 
 async function hold(payload: Work, ctx: Context, step: number, signal?: AbortSignal): Promise<void> {
