@@ -70,11 +70,12 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
     const batch = held;
     held = [];
     const writtenAt = clock.mono();
-    const byStream = new Map<string, object[]>();
+    const byStream = new Map<string, string[]>();
     for (const { stream, at, what, data } of batch) {
-      const list = byStream.get(stream) ?? [];
-      list.push({ what, age: Math.round(writtenAt - at), ...data });
-      byStream.set(stream, list);
+      const texts = byStream.get(stream);
+      const text = toText(what, Math.round(writtenAt - at), data);
+      if (texts) texts.push(text);
+      else byStream.set(stream, [text]);
     }
     await Promise.all(
       [...byStream].map(async ([stream, entries]) => {
@@ -86,8 +87,8 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
     );
   }
 
-  function add(stream: string, entries: object[], gap: number): Promise<unknown> {
-    const fields = ['who', who, 'batch', JSON.stringify(entries), ...(gap > 0 ? ['dropped', String(gap)] : [])];
+  function add(stream: string, entries: string[], gap: number): Promise<unknown> {
+    const fields = ['who', who, 'batch', `[${entries.join()}]`, ...(gap > 0 ? ['dropped', String(gap)] : [])];
     return redis.xadd(stream, 'MAXLEN', '~', MAX_BATCHES, '*', ...fields);
   }
 
@@ -98,7 +99,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
       });
     },
     async append(what, data) {
-      await add(streamOf(data), [{ what, age: 0, ...data }], 0);
+      await add(streamOf(data), [toText(what, 0, data)], 0);
     },
     async stop() {
       clearTimeout(timer);
@@ -106,6 +107,12 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
       if (held.length > 0) await write();
     },
   };
+}
+
+/** Joined as text: spreading each entry into another object cost more than making text of it. */
+function toText(what: EventName, age: number, data: object): string {
+  const rest = JSON.stringify(data).slice(1);
+  return `{"what":"${what}","age":${age}${rest === '}' ? '' : ','}${rest}`;
 }
 
 /** The entries of one stream entry, oldest first, with their instants and who wrote them. */

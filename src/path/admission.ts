@@ -1,7 +1,7 @@
 // May this job run now? Gates answer in order, and the first that says anything but "admit" decides. Later parts add theirs
 // (owner, breaker, cooldown, limit) to the list; the runner does not change.
 
-import { checkPayload } from '../policies/intake.ts';
+import { checkPayload, type Intake } from '../policies/intake.ts';
 import type { FailureClass } from '../words/failure.ts';
 import type { Gate } from '../words/outcome.ts';
 import type { Attempt } from './attempt.ts';
@@ -14,17 +14,20 @@ export type Verdict =
 /** Answers undefined to let the job pass on to the next gate. */
 export type AdmissionGate = (attempt: Attempt) => Verdict | undefined | Promise<Verdict | undefined>;
 
-export type Admit = (attempt: Attempt) => Promise<Verdict>;
+/** Synchronous when its gates and the schema are: a turn of the event loop per job is for those that wait for something. */
+export type Admit = (attempt: Attempt) => Verdict | Promise<Verdict>;
 
 export function createAdmission(gates: readonly AdmissionGate[]): Admit {
-  return async (attempt) => {
-    for (const gate of gates) {
-      const answer = gate(attempt);
-      const verdict = answer instanceof Promise ? await answer : answer;
-      if (verdict) return verdict;
+  return (attempt) => askFrom(0, attempt);
+
+  function askFrom(place: number, attempt: Attempt): Verdict | Promise<Verdict> {
+    for (let next = place; next < gates.length; next++) {
+      const answer = (gates[next] as AdmissionGate)(attempt);
+      if (answer instanceof Promise) return answer.then((verdict) => verdict ?? askFrom(next + 1, attempt));
+      if (answer) return answer;
     }
     return checkIntake(attempt);
-  };
+  }
 }
 
 /** BullMQ marks a job that lost more pods than allowed and leaves the burial to whoever fetches it. */
@@ -38,10 +41,13 @@ export const stalledGate: AdmissionGate = (attempt) =>
     : undefined;
 
 /** Last, because it parses: the payload a handler sees is the schema's output, made once per attempt from what was sent. */
-async function checkIntake(attempt: Attempt): Promise<Verdict> {
-  if (attempt.malformed) return { kind: 'refuse', class: 'refused', reason: attempt.malformed };
-  const checked = checkPayload(attempt.lane.payload, attempt.input);
-  const intake = checked instanceof Promise ? await checked : checked;
+function checkIntake({ lane, input, malformed }: Attempt): Verdict | Promise<Verdict> {
+  if (malformed) return { kind: 'refuse', class: 'refused', reason: malformed };
+  const checked = checkPayload(lane.payload, input);
+  return checked instanceof Promise ? checked.then(toVerdict) : toVerdict(checked);
+}
+
+function toVerdict(intake: Intake): Verdict {
   return intake.ok
     ? { kind: 'admit', payload: intake.value }
     : { kind: 'refuse', class: 'refused', reason: intake.problems.join('; ') };

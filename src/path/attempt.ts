@@ -14,7 +14,8 @@ const LOCK_MARGIN_MS = 1_000;
 
 export type EndReason = 'settled' | 'timeout' | 'lost' | 'leaving';
 
-export interface Attempt {
+/** A class, because a busy lane makes 20,000 a second: as an object of closures each cost 2 us more. */
+export class Attempt {
   readonly lane: Lane;
   readonly raw: FetchedJob;
   readonly token: string;
@@ -30,66 +31,65 @@ export interface Attempt {
   /** What is wrong with the stored data itself. */
   readonly malformed: string | undefined;
   readonly startedMonoAt: number;
-  readonly signal: AbortSignal;
-  /** Why it is over; undefined while it runs. */
-  readonly ended: EndReason | undefined;
   /** True from the moment its settle is sent: a renewal that fails then means nothing. */
-  isSettling: boolean;
+  isSettling = false;
   /** The last instant (monotonic) at which its lock is surely ours. */
   lockedUntilMono: number;
-  isLocked(): boolean;
-  end(reason: EndReason, error?: Error): void;
-  /** Calls back when it is cut off; the last one asked is called. */
-  onCutOff(then: () => void): void;
-}
+  readonly #clock: Clock;
+  #ended: EndReason | undefined = undefined;
+  #cause: Error | undefined = undefined;
+  #controller: AbortController | undefined = undefined;
+  #cutOff: (() => void) | undefined = undefined;
 
-export function beginAttempt(lane: Lane, raw: FetchedJob, token: string, askedMonoAt: number, clock: Clock): Attempt {
-  const { payload, agent, key, malformed } = openEnvelope(raw.data);
-  let ended: EndReason | undefined;
-  let controller: AbortController | undefined;
-  let cause: Error | undefined;
-  let listener: (() => void) | undefined;
-  return {
-    lane,
-    raw,
-    token,
-    id: raw.id,
-    number: raw.attemptsMade + 1,
-    start: raw.attemptsStarted,
-    agent,
-    key,
-    input: payload,
-    malformed,
-    startedMonoAt: clock.mono(),
-    // Made on first use: it costs 2 us, and a lane that runs 15,000 jobs a second mostly waits for nothing.
-    get signal() {
-      if (!controller) {
-        controller = new AbortController();
-        if (ended && ended !== 'settled') controller.abort(cause);
-      }
-      return controller.signal;
-    },
-    onCutOff(then) {
-      listener = then;
-    },
-    isSettling: false,
-    lockedUntilMono: lockDeadline(askedMonoAt),
-    get ended() {
-      return ended;
-    },
-    isLocked() {
-      return clock.mono() < this.lockedUntilMono;
-    },
-    end(reason, error) {
-      if (ended) return;
-      ended = reason;
-      cause = error;
-      // Only a cut-off handler is told; aborting after a normal end would reject requests nobody waits for.
-      if (reason === 'settled') return;
-      controller?.abort(error);
-      listener?.();
-    },
-  };
+  constructor(lane: Lane, raw: FetchedJob, token: string, askedMonoAt: number, clock: Clock) {
+    const { payload, agent, key, malformed } = openEnvelope(raw.data);
+    this.lane = lane;
+    this.raw = raw;
+    this.token = token;
+    this.id = raw.id;
+    this.number = raw.attemptsMade + 1;
+    this.start = raw.attemptsStarted;
+    this.agent = agent;
+    this.key = key;
+    this.input = payload;
+    this.malformed = malformed;
+    this.startedMonoAt = clock.mono();
+    this.lockedUntilMono = lockDeadline(askedMonoAt);
+    this.#clock = clock;
+  }
+
+  /** Why it is over; undefined while it runs. */
+  get ended(): EndReason | undefined {
+    return this.#ended;
+  }
+
+  /** Made on first use: it costs 2 us, and a lane that runs 20,000 jobs a second mostly waits for nothing. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#ended && this.#ended !== 'settled') this.#controller.abort(this.#cause);
+    }
+    return this.#controller.signal;
+  }
+
+  isLocked(): boolean {
+    return this.#clock.mono() < this.lockedUntilMono;
+  }
+
+  end(reason: EndReason, error?: Error): void {
+    if (this.#ended) return;
+    this.#ended = reason;
+    this.#cause = error;
+    // Only a cut-off handler is told; aborting after a normal end would reject requests nobody waits for.
+    if (reason === 'settled') return;
+    this.#controller?.abort(error);
+    this.#cutOff?.();
+  }
+
+  /** Calls back when it is cut off; the last one asked is called. */
+  onCutOff(then: () => void): void {
+    this.#cutOff = then;
+  }
 }
 
 export function lockDeadline(askedMonoAt: number): number {

@@ -8,32 +8,49 @@ import type { Attempt } from './attempt.ts';
 import type { Context } from './handler.ts';
 import { createRequest, refuseIfOver } from './request.ts';
 
-export function createContext(attempt: Attempt, { backend }: LaneQueue, clock: Clock, log: Logger): Context {
-  let own: Logger | undefined;
-  let request: Context['fetch'] | undefined;
-  return {
-    clock,
-    // Made on first use: a lane that runs 15,000 jobs a second mostly uses none of these.
-    get signal() {
-      return attempt.signal;
-    },
-    get fence() {
-      return String(attempt.start);
-    },
-    get log() {
-      own ??= log.child({ lane: attempt.lane.name, job: attempt.id, attempt: attempt.number });
-      return own;
-    },
-    get fetch() {
-      request ??= createRequest(attempt, clock);
-      return request;
-    },
-    async progress(percent) {
-      refuseIfOver(attempt, 'progress');
+/** What it holds is made on first use: a lane that runs 20,000 jobs a second mostly uses none of it. */
+export class AttemptContext implements Context {
+  readonly clock: Clock;
+  readonly #attempt: Attempt;
+  readonly #laneQueue: LaneQueue;
+  readonly #podLog: Logger;
+  #log: Logger | undefined = undefined;
+  #fetch: Context['fetch'] | undefined = undefined;
+
+  constructor(attempt: Attempt, laneQueue: LaneQueue, clock: Clock, podLog: Logger) {
+    this.clock = clock;
+    this.#attempt = attempt;
+    this.#laneQueue = laneQueue;
+    this.#podLog = podLog;
+  }
+
+  get signal(): AbortSignal {
+    return this.#attempt.signal;
+  }
+
+  get fence(): string {
+    return String(this.#attempt.start);
+  }
+
+  get log(): Logger {
+    const { lane, id, number } = this.#attempt;
+    this.#log ??= this.#podLog.child({ lane: lane.name, job: id, attempt: number });
+    return this.#log;
+  }
+
+  get fetch(): Context['fetch'] {
+    this.#fetch ??= createRequest(this.#attempt, this.clock);
+    return this.#fetch;
+  }
+
+  // A property, so that a handler may take it apart: `const { progress } = ctx`.
+  get progress(): Context['progress'] {
+    return async (percent) => {
+      refuseIfOver(this.#attempt, 'progress');
       if (typeof percent !== 'number' || !(percent >= 0 && percent <= 100)) {
         throw wrongOption('LK_INPUT', 'ctx.progress', 'a number from 0 to 100', percent);
       }
-      await backend.updateProgress(attempt.id, percent);
-    },
-  };
+      await this.#laneQueue.backend.updateProgress(this.#attempt.id, percent);
+    };
+  }
 }

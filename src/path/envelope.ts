@@ -29,15 +29,19 @@ export function openEnvelope(data: string): Opened {
     return { payload: parsed, agent: null, key: null, malformed: undefined };
   }
   const { payload, agent = null, key = null } = parsed as { payload: unknown; agent?: unknown; key?: unknown };
-  const problems = [
-    ...(agent === null || isAgentName(agent) ? [] : [`agent: expected ${AGENT_FORM}, got ${quote(agent)}`]),
-    ...(key === null || isKey(key) ? [] : [`key: expected ${KEY_FORM}, got ${quote(key)}`]),
-  ];
+  const isAgentGood = agent === null || isAgentName(agent);
+  const isKeyGood = key === null || isKey(key);
   return {
     payload,
-    agent: isAgentName(agent) ? agent : null,
-    key: isKey(key) ? key : null,
-    malformed: problems.length > 0 ? problems.join('; ') : undefined,
+    agent: isAgentGood ? agent : null,
+    key: isKeyGood ? key : null,
+    malformed:
+      isAgentGood && isKeyGood
+        ? undefined
+        : [
+            ...(isAgentGood ? [] : [`agent: expected ${AGENT_FORM}, got ${quote(agent)}`]),
+            ...(isKeyGood ? [] : [`key: expected ${KEY_FORM}, got ${quote(key)}`]),
+          ].join('; '),
   };
 }
 

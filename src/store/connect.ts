@@ -4,6 +4,7 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { withoutPassword } from '../words/config.ts';
 import { LanekeeperError, toError } from '../words/errors.ts';
+import { groupWrites } from './group-writes.ts';
 
 export type { Redis };
 
@@ -29,6 +30,7 @@ export function openRedis(url: string, role: ConnectionRole, onError: (error: Er
     connectionName: `lanekeeper:${role}`,
   });
   redis.on('error', onError);
+  if (role !== 'blocking') groupWrites(redis);
   return redis;
 }
 

@@ -80,7 +80,10 @@ export type FetchedJob = JobJson & { id: string };
 /** BullMQ's reply is positional: [job, id, rate limit in ms, next delayed instant]. Decoded here and nowhere else. */
 export function toFetched(reply: unknown): Fetched {
   const [job, id, limitMs, nextAt] = (Array.isArray(reply) ? reply : []) as [JobJson?, string?, number?, number?];
-  if (job && id) return { job: Object.assign(job, { id }), nextAt: 0 };
+  if (job && id) {
+    job.id = id;
+    return { job: job as FetchedJob, nextAt: 0 };
+  }
   return { job: undefined, nextAt: (limitMs ?? 0) > 0 ? systemClock.now() + (limitMs as number) : (nextAt ?? 0) };
 }
 

@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, vi } from 'vitest';
 import { createLockKeeper } from '../../src/engine/locks.ts';
 import { defineLane, handle } from '../../src/index.ts';
-import { type Attempt, beginAttempt } from '../../src/path/attempt.ts';
+import { Attempt } from '../../src/path/attempt.ts';
 import { type FetchedJob, type LaneQueue, LOCK_MS } from '../../src/store/lane-queue.ts';
 import { createEventHub } from '../../src/words/events.ts';
 import { gate, untilState } from '../path/looking.ts';
@@ -53,7 +53,7 @@ function keeping(extendLocks: (ids: string[], tokens: string[]) => Promise<strin
       timestamp: 0,
       opts: {},
     } as unknown as FetchedJob;
-    const attempt = beginAttempt(lane, raw, `token-of-${id}`, clock.mono(), clock);
+    const attempt = new Attempt(lane, raw, `token-of-${id}`, clock.mono(), clock);
     attempts.add(attempt);
     return attempt;
   };
@@ -133,7 +133,7 @@ describe('an attempt', () => {
       timestamp: 0,
       opts: {},
     } as unknown as FetchedJob;
-    const attempt = beginAttempt(lane, raw, 't', 1_000, clock);
+    const attempt = new Attempt(lane, raw, 't', 1_000, clock);
     mono = 1_000 + LOCK_MS - 1_001;
     expect(attempt.isLocked()).toBe(true);
     mono = 1_000 + LOCK_MS - 1_000;

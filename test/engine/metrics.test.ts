@@ -61,13 +61,13 @@ describe('the metrics', () => {
     });
     metrics.subscribe(events);
     const ref = { lane: 'a', job: 'j', attempt: 1 };
-    const end = { ...ref, gate: null, reason: null, untilAt: null, durationMs: 1_500, agent: null };
+    const end = { ...ref, durationMs: 1_500 };
     events.emit('attempt.started', { ...ref, start: 1, agent: null, waitedMs: 20 });
     events.emit('attempt.started', { ...ref, start: 2, agent: null, waitedMs: 90_000 });
-    events.emit('attempt.finished', { ...end, outcome: 'done', class: null });
+    events.emit('attempt.finished', { ...end, outcome: 'done' });
     events.emit('attempt.finished', { ...end, outcome: 'retry', class: 'transient' });
     events.emit('attempt.finished', { ...end, outcome: 'park', class: 'rate-limit', gate: 'limit' });
-    events.emit('attempt.finished', { ...end, outcome: 'park', class: null, gate: 'schedule' });
+    events.emit('attempt.finished', { ...end, outcome: 'park', gate: 'schedule' });
     events.emit('attempt.finished', { ...end, outcome: 'dead', class: 'gone' });
     events.emit('attempt.lost', { ...ref, reason: 'r' });
     events.emit('settle.refused', { ...ref, outcome: 'done' });

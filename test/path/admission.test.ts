@@ -120,7 +120,7 @@ describe('the gates', () => {
   it('come before the payload is parsed', async () => {
     const validate = vi.fn(() => ({ value: 1 }));
     const lane = defineLane({ name: 'a', payload: { '~standard': { version: 1, vendor: 't', validate } } });
-    await createAdmission([() => parked])({ ...attempt, lane });
+    await createAdmission([() => parked])({ ...attempt, lane } as unknown as Attempt);
     expect(validate).not.toHaveBeenCalled();
     await vi.waitFor(() => expect(validate).not.toHaveBeenCalled(), RETRYING);
   });
