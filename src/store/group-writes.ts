@@ -14,17 +14,25 @@ export function groupWrites(redis: Redis): void {
 
 function group(stream: Socket): void {
   const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+  let isTurn = false;
   let held = 0;
   const flush = () => {
     if (held === 0) return;
     held = 0;
     stream.uncork();
   };
+  const endTurn = () => {
+    isTurn = false;
+    flush();
+  };
   stream.write = (...args: unknown[]) => {
-    if (held === 0) {
-      stream.cork();
-      process.nextTick(flush);
+    if (!isTurn) {
+      // The first goes at once: Redis begins while the others gather, and one alone waits for nothing.
+      isTurn = true;
+      process.nextTick(endTurn);
+      return write(...args);
     }
+    if (held === 0) stream.cork();
     const hasRoom = write(...args);
     if (++held === GROUP) flush();
     return hasRoom;
