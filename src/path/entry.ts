@@ -3,10 +3,14 @@
 
 import type { JobJson, JobsOptions } from 'bullmq';
 import { checkPayload } from '../policies/intake.ts';
-import { LanekeeperError, quote, toError, wrongOption } from '../words/errors.ts';
+import type { NewJob } from '../store/add-jobs.ts';
+import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
 import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
+import type { Keys } from '../words/keys.ts';
+import { toDataText } from './data-text.ts';
+import { readMark, toReservation } from './dedupe.ts';
 import { AGENT_FORM, type Envelope, isAgentName, isKey, KEY_FORM } from './envelope.ts';
-import { keyedJobId, newJobId } from './job-id.ts';
+import { newJobId } from './job-id.ts';
 import { type Lane, MAX_PRIORITY } from './lane.ts';
 
 export interface AddOptions {
@@ -14,65 +18,64 @@ export interface AddOptions {
   agent?: string | undefined;
   /** Lower runs sooner, 0 first. Default: the lane's. */
   priority?: number | undefined;
-  /** The same key adds the job once while it is kept. At most 256 characters. */
+  /** The same key adds the job once within the lane's window (24 h unless it says otherwise). At most 256 characters. */
   key?: string | undefined;
   /** Not before this instant. */
   at?: Date | number | string | undefined;
 }
 
-export interface Entry {
-  readonly job: JobJson;
-  readonly isKeyed: boolean;
+export interface Entry extends NewJob {
+  readonly job: JobJson & { id: string };
+  readonly key: string | undefined;
+  /** A hash of payload and agent, while a key stands for them; '' otherwise. */
+  readonly content: string;
   /** Epoch ms; null when it may run at once. */
   readonly startsAt: number | null;
 }
 
-/** `where` says which item of many, for the complaint. */
-export async function toEntry(
-  lane: Lane,
-  payload: unknown,
-  given: AddOptions,
-  where: string,
-  nowAt: number,
-): Promise<Entry> {
-  const { agent, key, priority = lane.priority, at } = readAddOptions(given, where);
+export interface EntryInput {
+  lane: Lane;
+  keys: Keys;
+  payload: unknown;
+  options: AddOptions;
+  /** Which item of many, for the complaint. */
+  where: string;
+  nowAt: number;
+  /** '<lane>/<job id>' of the job that hands over to this one. */
+  parent?: string | undefined;
+}
+
+export async function toEntry({ lane, keys, payload, options, where, nowAt, parent }: EntryInput): Promise<Entry> {
+  const { agent, key, priority = lane.priority, at } = readAddOptions(options, where);
   const checked = checkPayload(lane.payload, payload);
   const intake = checked instanceof Promise ? await checked : checked;
   if (!intake.ok)
     throw new LanekeeperError('LK_INPUT', `${where}lane ${quote(lane.name)}: ${intake.problems.join('; ')}`);
   const delay = at === undefined ? 0 : Math.max(0, at - nowAt);
   // Stored as sent: the schema's defaults and transforms run once, at the pod.
-  const envelope: Envelope = { lk: 1, payload, ...(agent && { agent }), ...(key && { key }) };
+  const envelope: Envelope = {
+    lk: 1,
+    payload,
+    ...(agent && { agent }),
+    ...(key && { key }),
+    ...(parent && { parent }),
+  };
   const opts: JobsOptions = {
     attempts: lane.retry.attempts,
     timestamp: nowAt,
     ...(delay > 0 && { delay }),
     ...(priority > 0 && { priority }),
   };
-  const job = {
-    id: key === undefined ? newJobId(nowAt) : keyedJobId(lane.name, key),
-    name: lane.name,
-    data: toText(envelope, where),
-    opts,
-    timestamp: nowAt,
-  } as JobJson;
-  return { job, isKeyed: key !== undefined, startsAt: delay > 0 ? nowAt + delay : null };
-}
-
-function toText(envelope: Envelope, where: string): string {
-  let text: string;
-  try {
-    text = JSON.stringify(envelope);
-  } catch (thrown) {
-    // A circle, a BigInt, a depth that overflows the stack, a toJSON of the caller's that throws.
-    const [said] = toError(thrown).message.split('\n');
-    throw new LanekeeperError('LK_INPUT', `${where}payload: expected what JSON can hold: ${said}`, { cause: thrown });
-  }
-  // JSON.stringify leaves these out without a word.
-  if (['undefined', 'function', 'symbol'].includes(typeof envelope.payload)) {
-    throw wrongOption('LK_INPUT', `${where}payload`, 'what JSON can hold', envelope.payload);
-  }
-  return text;
+  const id = newJobId(nowAt);
+  const data = toDataText(envelope, where);
+  const reservation = toReservation(lane, keys, id, { payload, agent, key }, where);
+  return {
+    job: { id, name: lane.name, data, opts, timestamp: nowAt } as JobJson & { id: string },
+    reservation,
+    key,
+    content: reservation ? readMark(reservation.mark).content : '',
+    startsAt: delay > 0 ? nowAt + delay : null,
+  };
 }
 
 function readAddOptions(given: AddOptions, where: string): Omit<AddOptions, 'at'> & { at?: number | undefined } {

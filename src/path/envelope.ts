@@ -1,47 +1,70 @@
 // What stands in a job's data: the payload, or our envelope around it. Plain producers write either; ours always the envelope.
 
 import { quote, toError } from '../words/errors.ts';
+import { findUnfit } from './data-text.ts';
 
 export interface Envelope {
   lk: 1;
   payload: unknown;
   agent?: string;
   key?: string;
+  /** '<lane>/<job id>' of the job that handed over to this one. */
+  parent?: string;
 }
+
+/** A test compares it with the interface above. */
+export const ENVELOPE_FIELDS = ['lk', 'payload', 'agent', 'key', 'parent'];
 
 export interface Opened {
   /** As sent; no schema has seen it yet. */
   payload: unknown;
   agent: string | null;
   key: string | null;
+  parent: string | null;
   /** What is wrong with the data itself. Such a job is refused at admission, and looks like this until then. */
   malformed: string | undefined;
 }
 
 export function openEnvelope(data: string): Opened {
+  const bare = { agent: null, key: null, parent: null };
+  const unfit = findUnfit(data);
+  // Its text as it is: whoever shows or stores such a job must not choke on it either.
+  if (unfit) return { payload: data.slice(0, 1_000), ...bare, malformed: `data: ${unfit}` };
   let parsed: unknown;
   try {
     parsed = JSON.parse(data);
   } catch (error) {
-    return { payload: data, agent: null, key: null, malformed: `data: expected JSON: ${toError(error).message}` };
+    return { payload: data, ...bare, malformed: `data: expected JSON: ${toError(error).message}` };
   }
   if (typeof parsed !== 'object' || parsed === null || (parsed as Envelope).lk !== 1) {
-    return { payload: parsed, agent: null, key: null, malformed: undefined };
+    return { payload: parsed, ...bare, malformed: undefined };
   }
-  const { payload, agent = null, key = null } = parsed as { payload: unknown; agent?: unknown; key?: unknown };
+  return openOurs(parsed as Record<string, unknown>);
+}
+
+function openOurs(envelope: Record<string, unknown>): Opened {
+  const { payload, agent = null, key = null, parent = null } = envelope;
   const isAgentGood = agent === null || isAgentName(agent);
   const isKeyGood = key === null || isKey(key);
+  const isParentGood = parent === null || isParent(parent);
+  let problems: string[] | undefined;
+  const complain = (problem: string) => {
+    problems ??= [];
+    problems.push(problem);
+  };
+  for (const name in envelope) {
+    if (!ENVELOPE_FIELDS.includes(name)) complain(`data.${name}: expected one of ${ENVELOPE_FIELDS.join(', ')}`);
+  }
+  if (!('payload' in envelope)) complain('data.payload: expected the payload, got nothing');
+  if (!isAgentGood) complain(`agent: expected ${AGENT_FORM}, got ${quote(agent)}`);
+  if (!isKeyGood) complain(`key: expected ${KEY_FORM}, got ${quote(key)}`);
+  if (!isParentGood) complain(`parent: expected '<lane>/<job id>', got ${quote(parent)}`);
   return {
     payload,
     agent: isAgentGood ? agent : null,
     key: isKeyGood ? key : null,
-    malformed:
-      isAgentGood && isKeyGood
-        ? undefined
-        : [
-            ...(isAgentGood ? [] : [`agent: expected ${AGENT_FORM}, got ${quote(agent)}`]),
-            ...(isKeyGood ? [] : [`key: expected ${KEY_FORM}, got ${quote(key)}`]),
-          ].join('; '),
+    parent: isParentGood ? parent : null,
+    malformed: problems?.join('; '),
   };
 }
 
@@ -56,4 +79,8 @@ export const KEY_FORM = 'a text of 1 to 256 characters';
 
 export function isKey(value: unknown): value is string {
   return typeof value === 'string' && value.length >= 1 && value.length <= 256;
+}
+
+function isParent(value: unknown): value is string {
+  return typeof value === 'string' && /^[a-z0-9][a-z0-9_-]{0,62}\/[A-Za-z0-9_-]{1,100}$/.test(value);
 }

@@ -5,6 +5,7 @@ import type { RetryPolicy } from '../policies/retry.ts';
 import type { Duration } from '../words/duration.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { LaneAddress } from '../words/keys.ts';
+import type { Dedupe } from './dedupe.ts';
 import {
   brand,
   DURATION_FORM,
@@ -43,9 +44,14 @@ export interface LaneOptions<S extends StandardSchemaV1> {
   displaced?: 'park' | 'drain';
   pods?: 'all' | 'one';
   backlog?: number;
-  dedupe?: unknown;
+  /** What makes two jobs the same, and for how long (default '24h'). Default: the key that `add` is given. */
+  dedupe?: DedupeOption<StandardSchemaV1.InferInput<S>>;
   due?: Duration;
 }
+
+/** A function answers a text; what has the same text is the same job. false: not even the same key is. */
+type DedupeRule<In> = 'key' | 'content' | ((payload: In) => string);
+type DedupeOption<In> = DedupeRule<In> | { by?: DedupeRule<In>; for?: Duration } | false;
 
 export interface Lane<In = unknown, Out = In> extends LaneAddress {
   readonly upstream: Upstream | undefined;
@@ -56,6 +62,7 @@ export interface Lane<In = unknown, Out = In> extends LaneAddress {
   readonly timeoutMs: number;
   readonly done: Retention;
   readonly dead: Retention;
+  readonly dedupe: Dedupe | undefined;
   readonly runbook: string | undefined;
   readonly unbuilt: readonly string[];
 }
@@ -64,6 +71,7 @@ export interface Lane<In = unknown, Out = In> extends LaneAddress {
 export const MAX_PRIORITY = 2 ** 21 - 1;
 
 const RETRY: RetryPolicy = Object.freeze({ attempts: 4, backoffMs: Object.freeze([2_000, 4_000, 8_000]), jitter: 0.2 });
+const DEDUPE: Dedupe = Object.freeze({ by: 'key', forMs: 24 * 3_600_000 });
 const DONE: Retention = Object.freeze({ keepMs: 24 * 3_600_000, max: 100_000 });
 const DEAD: Retention = Object.freeze({ keepMs: 30 * 24 * 3_600_000, max: 100_000 });
 
@@ -102,7 +110,11 @@ export const LANE_RULES = {
   displaced: later("'park' or 'drain'"),
   pods: later("'all' or 'one'", 'all'),
   backlog: later('a whole number'),
-  dedupe: later("'content', a function, { by, for } or false"),
+  dedupe: {
+    expected: "'key', 'content', a function, { by, for: at least '1s' } or false",
+    read: toDedupe,
+    preset: { rule: DEDUPE },
+  },
   due: later(DURATION_FORM),
 } as const satisfies OptionRules;
 
@@ -110,7 +122,7 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
   options: LaneOptions<S>,
 ): Lane<StandardSchemaV1.InferInput<S>, StandardSchemaV1.InferOutput<S>> {
   const { values, unbuilt } = readOptions('lane', LANE_RULES, options);
-  const { name, upstream, payload, concurrency, priority, retry, timeout, done, dead, runbook } = values;
+  const { name, upstream, payload, concurrency, priority, retry, timeout, done, dead, dedupe, runbook } = values;
   if (options.displaced !== undefined && values.ownership !== 'exclusive') {
     throw new LanekeeperError(
       'LK_DEFINITION',
@@ -128,6 +140,7 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
     timeoutMs: timeout,
     done,
     dead,
+    dedupe: dedupe.rule,
     runbook,
     unbuilt: Object.freeze(unbuilt),
   });
@@ -162,6 +175,20 @@ function toRetry(value: unknown): RetryPolicy | undefined {
   if (attempts === undefined || backoffMs.includes(undefined)) return undefined;
   if (typeof jitter !== 'number' || !(jitter >= 0 && jitter <= 1)) return undefined;
   return Object.freeze({ attempts, backoffMs: Object.freeze(backoffMs as number[]), jitter });
+}
+
+/** In a holder, because undefined means "not usable" to who reads options, and no dedupe to us. */
+function toDedupe(value: unknown): { rule: Dedupe | undefined } | undefined {
+  if (value === false) return { rule: undefined };
+  if (value === 'key' || value === 'content' || typeof value === 'function') {
+    return { rule: Object.freeze({ ...DEDUPE, by: value as Dedupe['by'] }) };
+  }
+  if (!hasOnly(value, 'by', 'for')) return undefined;
+  const rule = value.by === undefined || value.by ? toDedupe(value.by ?? DEDUPE.by)?.rule : undefined;
+  const forMs = toDurationMs(value.for ?? DEDUPE.forMs);
+  return rule === undefined || forMs === undefined || forMs < 1_000
+    ? undefined
+    : { rule: Object.freeze({ ...rule, forMs }) };
 }
 
 function toRetention(preset: Retention, leastMs: number): (value: unknown) => Retention | undefined {

@@ -1,13 +1,16 @@
-// How jobs get in. Ids are fixed before the write, so a write whose answer was lost can be made again, and with a key adds
-// nothing twice. BullMQ's own scripts write; its Job class is left out, because it would turn the data into text again.
+// How jobs get in. Everything is checked before anything is written, ids are fixed before the write, and what was written in
+// part is completed by the same call again.
 
+import { addJob, addJobs, type Before } from '../store/add-jobs.ts';
 import { connectRedis, type Redis, redisDown } from '../store/connect.ts';
 import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
 import { readConfig } from '../words/config.ts';
 import { LanekeeperError, toError, wrongOption } from '../words/errors.ts';
 import { createKeys } from '../words/keys.ts';
+import { keyTaken, readMark } from './dedupe.ts';
 import { type AddOptions, type Entry, toEntry } from './entry.ts';
+import { type ListOptions, readItems } from './items.ts';
 import { type JobState, readStanding } from './job-state.ts';
 import { isLane, type Lane } from './lane.ts';
 
@@ -18,12 +21,27 @@ export interface Added {
   state: JobState;
   /** Epoch ms; null when it waits for a free slot, which nobody can know. */
   startsAt: number | null;
+  /** True when the same job was there before: this call added none. */
+  isRepeat: boolean;
 }
 
 export interface Producer {
   add<In>(lane: Lane<In, unknown>, payload: NoInfer<In>, options?: AddOptions): Promise<Added>;
-  addMany<In>(lane: Lane<In, unknown>, items: readonly ({ payload: NoInfer<In> } & AddOptions)[]): Promise<Added[]>;
+  /**
+   * One bad item refuses all. If Redis fails in the middle, the error says which are in (`accepted`), and the same call again
+   * adds the others and none twice: with keys from any process, without them from this one and with the same array.
+   */
+  addMany<In>(
+    lane: Lane<In, unknown>,
+    items: readonly ({ payload: NoInfer<In> } & AddOptions)[],
+    options?: ListOptions,
+  ): Promise<Added[]>;
   close(): Promise<void>;
+}
+
+/** A producer inside a pod: what a job adds keeps that job's id. */
+export interface HandingProducer extends Producer {
+  addFrom(parent: string, lane: Lane, payload: unknown, options: AddOptions): Promise<Added>;
 }
 
 export interface ProducerOptions {
@@ -33,11 +51,8 @@ export interface ProducerOptions {
   prefix?: string | undefined;
 }
 
-/** Above this, one call would hold the event loop and Redis for too long: 10,000 take about half a second. */
-const MAX_ITEMS = 10_000;
 /** Written in one go. 10,000 at once block the loop for longer than a command may take, and Redis looks dead. */
 const CHUNK = 1_000;
-const MAX_COMPLAINTS = 10;
 /** A producer hears within 1.5 s that Redis is away, also when it is made. */
 const HEAR_MS = 1_400;
 
@@ -48,13 +63,17 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
   if (!redisUrl) {
     throw wrongOption('LK_CONFIG', 'redis', "an address such as 'redis://127.0.0.1:6379', or REDIS_URL", options.redis);
   }
-  return openProducer(await connectRedis(redisUrl, 'producer', HEAR_MS), redisUrl, prefix, systemClock);
+  const redis = await connectRedis(redisUrl, 'producer', HEAR_MS);
+  const { add, addMany, close } = openProducer(redis, redisUrl, prefix, systemClock);
+  return { add, addMany, close: () => close().then(() => redis.disconnect()) };
 }
 
-/** Over a connection that is already there; `close` closes it. */
-export function openProducer(redis: Redis, url: string, prefix: string, clock: Clock): Producer {
+/** Over a connection that is already there; whoever opened it closes it, after this. */
+export function openProducer(redis: Redis, url: string, prefix: string, clock: Clock): HandingProducer {
   const keys = createKeys(prefix);
   const queues = new Map<string, LaneQueue>();
+  /** Lists that were written in part, with the ids they were written under. */
+  const unfinished = new WeakMap<object, readonly Entry[]>();
 
   function queueOf(lane: Lane): LaneQueue {
     const open = queues.get(lane.name) ?? openLaneQueue(redis, keys, lane);
@@ -62,75 +81,131 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     return open;
   }
 
-  async function write<T>(send: () => Promise<T>, also = ''): Promise<T> {
+  async function ask<T>(send: () => Promise<T>): Promise<T> {
     try {
       return await send();
     } catch (error) {
-      // ReplyError: Redis is there and says no (out of memory, read only). Anything else: it did not answer.
-      if (toError(error).name !== 'ReplyError') throw redisDown(url, error, also);
-      throw new LanekeeperError('LK_REDIS_DOWN', `Redis refused to write: ${toError(error).message}${also}`, {
-        cause: error,
-      });
+      throw toRefusal(error);
     }
   }
 
-  /** A key seen before wrote nothing: say what the job that is there is doing. */
-  async function toAdded(laneQueue: LaneQueue, { job: { id }, isKeyed, startsAt }: Entry): Promise<Added> {
-    const standing = isKeyed ? await write(() => readStanding(laneQueue, id)) : undefined;
-    return { id, ...(standing ?? { state: startsAt === null ? 'waiting' : 'scheduled', startsAt }) };
+  /** ReplyError: Redis is there and says no (out of memory, read only). Anything else: it did not answer. */
+  function toRefusal(thrown: unknown, also = '', accepted?: (string | null)[]): LanekeeperError {
+    const { name, message } = toError(thrown);
+    if (name !== 'ReplyError') return redisDown(url, thrown, also, accepted);
+    const text = `Redis refused to write: ${message}${also}`;
+    return new LanekeeperError('LK_REDIS_DOWN', text, { cause: thrown, accepted });
+  }
+
+  async function toAdded(laneQueue: LaneQueue, { job: { id }, startsAt }: Entry, before: Before): Promise<Added> {
+    if (before === undefined) {
+      return { id, state: startsAt === null ? 'waiting' : 'scheduled', startsAt, isRepeat: false };
+    }
+    const first = readMark(before).id;
+    // What is kept no more has ended.
+    const standing = (await ask(() => readStanding(laneQueue, first))) ?? { state: 'done' as const, startsAt: null };
+    return { id: first, ...standing, isRepeat: true };
+  }
+
+  async function addOne(given: Lane, payload: unknown, options: AddOptions, parent?: string): Promise<Added> {
+    const lane = expectLane(given);
+    const entry = await toEntry({ lane, keys, payload, options, where: '', nowAt: clock.now(), parent });
+    const laneQueue = queueOf(lane);
+    const before = await ask(() => addJob(laneQueue, entry));
+    if (isAnother(entry, before)) throw keyTaken(entry.key ?? '', readMark(before).id);
+    return toAdded(laneQueue, entry, before);
+  }
+
+  /** Asked before the write, so that one taken key refuses the whole list; another producer may still be faster. */
+  async function refuseTakenKeys(entries: readonly Entry[]): Promise<void> {
+    const keyed = entries.flatMap((entry, index) =>
+      entry.reservation ? [{ ...entry, index, at: entry.reservation.key }] : [],
+    );
+    for (const part of inChunks(keyed)) {
+      const marks = await ask(() => redis.mget(part.map(({ at }) => at)));
+      for (const [place, entry] of part.entries()) {
+        const mark = marks[place] ?? undefined;
+        if (isAnother(entry, mark)) throw keyTaken(entry.key ?? '', readMark(mark).id, `[${entry.index}] `);
+      }
+    }
+  }
+
+  async function writeList(laneQueue: LaneQueue, entries: readonly Entry[]): Promise<Before[]> {
+    const answers: (Before | Error)[] = [];
+    for (const part of inChunks(entries)) {
+      const from = answers.length;
+      answers.push(...(await addJobs(laneQueue, part).catch((error) => part.map(() => toError(error)))));
+      for (const [place, entry] of part.entries()) {
+        const before = answers[from + place];
+        if (typeof before === 'string' && isAnother(entry, before)) {
+          answers[from + place] = keyTaken(entry.key ?? '', readMark(before).id, `[${from + place}] `);
+        }
+      }
+      const failed = answers.find((answer) => answer instanceof Error);
+      if (failed) throw toPartly(failed, entries, answers);
+    }
+    return answers as Before[];
+  }
+
+  function toPartly(failed: Error, entries: readonly Entry[], answers: readonly (Before | Error)[]): LanekeeperError {
+    const accepted = entries.map(({ job }, index) => {
+      if (index >= answers.length || answers[index] instanceof Error) return null;
+      return answers[index] === undefined ? job.id : readMark(answers[index] as string).id;
+    });
+    const inCount = accepted.filter((id) => id !== null).length;
+    const also = `; ${inCount} of ${entries.length} items are in, and the same call again adds the others`;
+    if (!(failed instanceof LanekeeperError)) return toRefusal(failed, also, accepted);
+    return new LanekeeperError(failed.code, `${failed.message}; ${inCount} of ${entries.length} items are in`, {
+      accepted,
+    });
   }
 
   return {
-    async add(given, payload, options = {}) {
+    add: (lane, payload, options = {}) => addOne(lane as Lane, payload, options),
+    addFrom: (parent, lane, payload, options) => addOne(lane, payload, options, parent),
+    async addMany(given, items, options = {}) {
       const lane = expectLane(given);
-      const entry = await toEntry(lane, payload, options, '', clock.now());
+      const entries = asBefore(unfinished.get(items), await readItems(lane, keys, items, options, clock.now()));
+      await refuseTakenKeys(entries);
       const laneQueue = queueOf(lane);
-      await write(() => laneQueue.backend.addJob(entry.job, entry.job.id));
-      return toAdded(laneQueue, entry);
-    },
-    async addMany(given, items) {
-      const lane = expectLane(given);
-      const entries = await readAll(lane, items, clock.now());
-      const laneQueue = queueOf(lane);
-      for (let start = 0; start < entries.length; start += CHUNK) {
-        const part = entries.slice(start, start + CHUNK).map(({ job }) => ({ job, jobId: job.id }));
-        await write(
-          () => laneQueue.backend.addJobs(part),
-          start > 0 ? `; ${start} of ${entries.length} items are in` : '',
+      let answers: Before[];
+      try {
+        answers = await writeList(laneQueue, entries);
+      } catch (error) {
+        unfinished.set(items, entries);
+        throw error;
+      }
+      unfinished.delete(items);
+      const added: Added[] = [];
+      for (const part of inChunks(entries)) {
+        added.push(
+          ...(await Promise.all(part.map((entry, place) => toAdded(laneQueue, entry, answers[added.length + place])))),
         );
       }
-      return Promise.all(entries.map((entry) => toAdded(laneQueue, entry)));
+      return added;
     },
     async close() {
       await Promise.all([...queues.values()].map((queue) => queue.close()));
-      redis.disconnect();
     },
   };
 }
 
-async function readAll(lane: Lane, items: readonly unknown[], nowAt: number): Promise<Entry[]> {
-  if (!Array.isArray(items) || items.length === 0 || items.length > MAX_ITEMS) {
-    throw wrongOption('LK_INPUT', 'items', `a list of 1 to ${MAX_ITEMS}`, Array.isArray(items) ? items.length : items);
-  }
-  const entries: Entry[] = [];
-  const problems: string[] = [];
-  for (const [index, item] of items.entries()) {
-    try {
-      if (typeof item !== 'object' || item === null)
-        throw wrongOption('LK_INPUT', `[${index}]`, '{ payload, … }', item);
-      const { payload, ...options } = item as { payload: unknown } & AddOptions;
-      entries.push(await toEntry(lane, payload, options, `[${index}] `, nowAt));
-    } catch (error) {
-      problems.push(toError(error).message);
-    }
-  }
-  if (problems.length === 0) return entries;
-  const shown = problems.slice(0, MAX_COMPLAINTS).join('; ');
-  const rest = problems.length > MAX_COMPLAINTS ? `; and ${problems.length - MAX_COMPLAINTS} more` : '';
-  throw new LanekeeperError(
-    'LK_INPUT',
-    `${problems.length} of ${items.length} items refused, none added: ${shown}${rest}`,
-  );
+/** Only a key can stand for something else: what is the same by content or by the lane's word is the same. */
+function isAnother({ key, content }: Entry, before: Before): before is string {
+  return key !== undefined && before !== undefined && readMark(before).content !== content;
+}
+
+/** The ids of last time, for the items that say what they said then. */
+function asBefore(old: readonly Entry[] | undefined, entries: readonly Entry[]): readonly Entry[] {
+  if (old?.length !== entries.length) return entries;
+  return entries.map((entry, index) => {
+    const before = old[index];
+    return before?.job.data === entry.job.data ? before : entry;
+  });
+}
+
+function* inChunks<T>(list: readonly T[]): Generator<readonly T[]> {
+  for (let start = 0; start < list.length; start += CHUNK) yield list.slice(start, start + CHUNK);
 }
 
 function expectLane(lane: unknown): Lane {

@@ -30,7 +30,7 @@ export function openRedis(url: string, role: ConnectionRole, onError: (error: Er
     connectionName: `lanekeeper:${role}`,
   });
   redis.on('error', onError);
-  if (role !== 'blocking') groupWrites(redis);
+  if (role === 'pod') groupWrites(redis);
   return redis;
 }
 
@@ -55,14 +55,12 @@ export async function connectRedis(url: string, role: ConnectionRole, withinMs =
 }
 
 /** `also` says what had happened before. */
-export function redisDown(url: string, thrown: unknown, also = ''): LanekeeperError {
+export function redisDown(url: string, thrown: unknown, also = '', accepted?: (string | null)[]): LanekeeperError {
   const { code, message } = toError(thrown) as Error & { code?: string };
   const said = code && !message.includes(code) ? `${code} ${message}` : message;
   return new LanekeeperError(
     'LK_REDIS_DOWN',
     `Redis at ${withoutPassword(url)} does not answer: ${said.trim()}${also}`,
-    {
-      cause: thrown,
-    },
+    { cause: thrown, accepted },
   );
 }

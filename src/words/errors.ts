@@ -6,6 +6,7 @@ export const ERROR_CODES = {
   LK_CONFIG: 'A setting from the environment or the command line is not usable.',
   LK_DEFINITION: 'A lane, upstream or handler is not defined as it should be.',
   LK_INPUT: 'What was asked of a known lane or job is not usable: a payload, an option of a job.',
+  LK_KEY_TAKEN: 'The key stands for a job with another payload or agent.',
   LK_UNKNOWN: 'No lane, upstream or job has that name or id.',
   LK_STATE: 'The job is not in a state in which that can be done.',
   LK_REDIS_DOWN: 'Redis did not answer in time; a write may or may not have happened.',
@@ -21,11 +22,18 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 
 export class LanekeeperError extends Error {
   readonly code: ErrorCode;
+  /** Of a list that was written in part: the id of each item that is in, null for the others. */
+  readonly accepted: readonly (string | null)[] | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { accepted, ...options }: { cause?: unknown; accepted?: readonly (string | null)[] } = {},
+  ) {
     super(message, options);
     this.name = 'LanekeeperError';
     this.code = code;
+    this.accepted = accepted;
   }
 }
 

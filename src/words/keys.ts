@@ -12,6 +12,8 @@ export interface Keys {
   readonly prefix: string;
   /** BullMQ's `prefix` option for a lane: its keys are `<this>:<lane>:…`. */
   queuePrefix(lane: LaneAddress): string;
+  /** STRING '<job id> <hash of its content>', with PX. Written in one script with the job it stands for. */
+  reservation(lane: LaneAddress, hash: string): string;
   /** STREAM of packed batches. Written by every pod and door of the tag, trimmed by length; lives as long as the tag. */
   journal(tag: string): string;
   /** STREAM as above, for what belongs to no tag: pods that come and go. */
@@ -28,6 +30,7 @@ export function createKeys(prefix: string): Keys {
   return Object.freeze({
     prefix,
     queuePrefix: (lane: LaneAddress) => `${prefix}:q:{${lane.tag}}`,
+    reservation: (lane: LaneAddress, hash: string) => `${prefix}:l:{${lane.tag}}:${lane.name}:same:${hash}`,
     journal: (tag: string) => `${prefix}:u:{${tag}}:journal`,
     fleetJournal: () => `${prefix}:journal`,
     pods: () => `${prefix}:pods`,

@@ -33,6 +33,7 @@ describe('a lane', () => {
       timeoutMs: 60_000,
       done: { keepMs: 86_400_000, max: 100_000 },
       dead: { keepMs: 30 * 86_400_000, max: 100_000 },
+      dedupe: { by: 'key', forMs: 86_400_000 },
       runbook: undefined,
       unbuilt: [],
     });
@@ -110,6 +111,19 @@ const wrong: Record<string, unknown[]> = {
   timeout: ['0s', 0, '5', '1 h', -1, Number.NaN, '', null],
   done: [null, 5, [], { keep: '59s' }, { keep: 'long' }, { max: 0 }, { max: 1.5 }, { max: 10_000_001 }, { age: 5 }],
   dead: [null, 5, [], { keep: '59m' }, { keep: 'long' }, { max: 0 }, { count: 5 }],
+  dedupe: [
+    true,
+    null,
+    5,
+    'payload',
+    [],
+    { by: 'x' },
+    { by: null },
+    { by: false },
+    { for: '999ms' },
+    { for: 'long' },
+    { key: 'a' },
+  ],
   runbook: ['', 'a\nb', 'x'.repeat(501), 5, null],
   ownership: ['closed', true, null, ''],
 };
@@ -184,7 +198,6 @@ describe('an option whose part is not built yet', () => {
     displaced: 'park',
     pods: 'one',
     backlog: 1_000,
-    dedupe: 'content',
     due: '24h',
   };
 

@@ -14,6 +14,10 @@ const payloads: Record<string, unknown> = {
   'a BigInt': { n: 1n },
   'a circle': circle,
   'a depth of 8000': deep,
+  'a depth of 101': JSON.parse(`${'['.repeat(101)}${']'.repeat(101)}`),
+  'more than 1 MiB': 'x'.repeat(1024 * 1024),
+  'more than 1 MiB in bytes': 'é'.repeat(530_000),
+  'a field __proto__': JSON.parse('{"a":{"__proto__":{"isAdmin":true}}}'),
   nothing: undefined,
   'a function': () => 1,
   'a symbol': Symbol('s'),
@@ -49,7 +53,19 @@ describe.for(Object.keys(payloads))('a payload of %s', (kind) => {
 
 it('a payload that JSON can hold goes through, however odd (twin)', async ({ world }) => {
   const producer = await world.producer();
-  const fits = [null, 0, '', [], {}, 'a\u0000b\ud800', { __proto__x: 1, 'lk:x': { lk: 1 } }, 'x'.repeat(100_000)];
+  const fits = [
+    null,
+    0,
+    '',
+    [],
+    {},
+    'a\u0000b\ud800',
+    { __proto__x: 1, 'lk:x': { lk: 1 } },
+    'x'.repeat(100_000),
+    JSON.parse(`${'['.repeat(99)}${']'.repeat(99)}`),
+    ['['.repeat(500)],
+    '{\\"[[['.repeat(200),
+  ];
   for (const payload of fits) expect(await producer.add(open, payload)).toMatchObject({ state: 'waiting' });
   const added: Added[] = await producer.addMany(
     open,

@@ -3,9 +3,9 @@
 import { describe, expect, vi } from 'vitest';
 import { z } from 'zod';
 import { defineLane, handle, type Producer } from '../../src/index.ts';
-import { listJobs, showJob } from '../../src/path/inspect.ts';
+import { showJob } from '../../src/path/inspect.ts';
 import { it } from '../support/world.ts';
-import { gate, keysOf, rejection, untilState } from './looking.ts';
+import { keysOf, rejection, untilState } from './looking.ts';
 
 const lane = defineLane({ name: 'intake', payload: z.object({ n: z.number() }) });
 const open = defineLane({ name: 'open' });
@@ -16,8 +16,8 @@ describe('a job that is added', () => {
     const at = Date.UTC(2040, 0, 1);
     const now = await producer.add(lane, { n: 1 }, { agent: 'a01', priority: 3, key: 'order-7' });
     const later = await producer.add(lane, { n: 2 }, { at: new Date(at) });
-    expect(now).toEqual({ id: expect.stringMatching(/^j_/), state: 'waiting', startsAt: null });
-    expect(later).toEqual({ id: expect.stringMatching(/^j_/), state: 'scheduled', startsAt: at });
+    expect(now).toEqual({ id: expect.stringMatching(/^j_/), state: 'waiting', startsAt: null, isRepeat: false });
+    expect(later).toEqual({ id: expect.stringMatching(/^j_/), state: 'scheduled', startsAt: at, isRepeat: false });
     const queue = world.queue(lane);
     expect(await showJob(queue, now.id)).toMatchObject({
       state: 'waiting',
@@ -77,40 +77,6 @@ describe('the order', () => {
     await world.pod([handle(one, { run: ({ payload }) => void ran.push(payload) })]);
     await vi.waitFor(() => expect(ran).toHaveLength(50), { timeout: 10_000, interval: 20 });
     expect(ran).toEqual([49, ...Array.from({ length: 49 }, (_, n) => n)]);
-  });
-});
-
-describe('a key', () => {
-  it('given twice is one job with one id, from any producer', async ({ world }) => {
-    const [one, other] = [await world.producer(), await world.producer()];
-    const first = await one.add(open, { a: 1 }, { key: 'k' });
-    const again = await Promise.all([one, other].map((producer) => producer.add(open, { a: 2 }, { key: 'k' })));
-    for (const added of again) expect(added).toEqual(first);
-    const jobs = await listJobs(world.queue(open), ['waiting'], 10);
-    expect(jobs).toMatchObject([{ id: first.id, payload: { a: 1 } }]);
-  });
-
-  it('seen before answers with what its job is doing now', async ({ world }) => {
-    const held = gate();
-    await world.pod([handle(open, { run: () => held.opened })]);
-    const producer = await world.producer();
-    const { id } = await producer.add(open, {}, { key: 'k' });
-    await untilState(world.queue(open), id, 'active');
-    expect(await producer.add(open, {}, { key: 'k' })).toEqual({ id, state: 'active', startsAt: null });
-    held.open();
-    await untilState(world.queue(open), id, 'done');
-    expect(await producer.add(open, {}, { key: 'k' })).toEqual({ id, state: 'done', startsAt: null });
-    expect(await producer.addMany(open, [{ payload: {}, key: 'k' }])).toMatchObject([{ id, state: 'done' }]);
-  });
-
-  it('seen before answers with the start of the job that is there, not with the one that was asked for again', async ({
-    world,
-  }) => {
-    const producer = await world.producer();
-    const at = Date.UTC(2040, 0, 1);
-    const first = await producer.add(open, {}, { key: 'k', at });
-    const again = await producer.add(open, {}, { key: 'k', at: at + 86_400_000 });
-    expect(again).toEqual(first);
   });
 });
 

@@ -11,13 +11,15 @@ const anyPrefix = fc.stringMatching(/^[A-Za-z0-9._-]{1,64}$/);
 const make = {
   queuePrefix: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
     keys.queuePrefix({ name: other, tag }),
+  reservation: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
+    keys.reservation({ name: other, tag }, 'hash'),
   journal: (keys: ReturnType<typeof createKeys>, tag: string) => keys.journal(tag),
   fleetJournal: (keys: ReturnType<typeof createKeys>) => keys.fleetJournal(),
   pods: (keys: ReturnType<typeof createKeys>) => keys.pods(),
   sweep: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.sweep(other),
   ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
 };
-const ofUpstream = ['queuePrefix', 'journal'] as const;
+const ofUpstream = ['queuePrefix', 'reservation', 'journal'] as const;
 
 describe('a key', () => {
   it('is known to this test, whichever function makes it', () => {

@@ -102,6 +102,7 @@ export async function openSession(options: DirOption): Promise<Session> {
     },
     async [Symbol.asyncDispose]() {
       await producer.close();
+      redis.disconnect();
     },
   };
 }

@@ -1,0 +1,74 @@
+// A list of jobs to be written, checked whole: one bad item refuses all, by index and field, before anything is written.
+
+import { LanekeeperError, quote, toError, wrongOption } from '../words/errors.ts';
+import type { Keys } from '../words/keys.ts';
+import { type AddOptions, type Entry, toEntry } from './entry.ts';
+import type { Lane } from './lane.ts';
+
+export interface ListOptions {
+  /** Of the whole list: an item without a key of its own gets `<key>/<index>`. */
+  key?: string | undefined;
+}
+
+/** Above this, one call would hold the event loop and Redis for too long: 10,000 take about half a second. */
+const MAX_ITEMS = 10_000;
+const MAX_COMPLAINTS = 10;
+/** What an item's key has for the list's: 256 less the slash and the index. */
+const MAX_LIST_KEY = 250;
+
+export async function readItems(
+  lane: Lane,
+  keys: Keys,
+  items: readonly unknown[],
+  options: ListOptions,
+  nowAt: number,
+): Promise<Entry[]> {
+  const listKey = readListKey(options);
+  if (!Array.isArray(items) || items.length === 0 || items.length > MAX_ITEMS) {
+    throw wrongOption('LK_INPUT', 'items', `a list of 1 to ${MAX_ITEMS}`, Array.isArray(items) ? items.length : items);
+  }
+  const entries: Entry[] = [];
+  const problems: string[] = [];
+  for (const [index, item] of items.entries()) {
+    try {
+      if (typeof item !== 'object' || item === null)
+        throw wrongOption('LK_INPUT', `[${index}]`, '{ payload, … }', item);
+      const { payload, ...own } = item as { payload: unknown } & AddOptions;
+      const key = own.key ?? (listKey === undefined ? undefined : `${listKey}/${index}`);
+      entries.push(await toEntry({ lane, keys, payload, options: { ...own, key }, where: `[${index}] `, nowAt }));
+    } catch (error) {
+      problems.push(toError(error).message);
+    }
+  }
+  problems.push(...findTwoOfOneKey(entries));
+  if (problems.length === 0) return entries;
+  const shown = problems.slice(0, MAX_COMPLAINTS).join('; ');
+  const rest = problems.length > MAX_COMPLAINTS ? `; and ${problems.length - MAX_COMPLAINTS} more` : '';
+  throw new LanekeeperError(
+    'LK_INPUT',
+    `${problems.length} of ${items.length} items refused, none added: ${shown}${rest}`,
+  );
+}
+
+function readListKey(options: ListOptions): string | undefined {
+  if (typeof options !== 'object' || options === null || Object.keys(options).some((name) => name !== 'key')) {
+    throw wrongOption('LK_INPUT', 'options of the list', '{ key }', options);
+  }
+  const { key } = options;
+  const isGood = key === undefined || (typeof key === 'string' && key.length > 0 && key.length <= MAX_LIST_KEY);
+  if (!isGood) throw wrongOption('LK_INPUT', 'key of the list', `a text of 1 to ${MAX_LIST_KEY} characters`, key);
+  return key;
+}
+
+/** Two items may say the same twice; under one key two things may not be said. */
+function findTwoOfOneKey(entries: readonly Entry[]): string[] {
+  const first = new Map<string, Entry>();
+  return entries.flatMap((entry, index) => {
+    if (entry.key === undefined || !entry.reservation) return [];
+    const before = first.get(entry.key);
+    if (!before) first.set(entry.key, entry);
+    return !before || before.content === entry.content
+      ? []
+      : [`[${index}] key ${quote(entry.key)}: expected one payload and agent for a key, got another before it`];
+  });
+}
