@@ -29,6 +29,9 @@ export interface Events {
   'settle.refused': JobRef & { attempt: number; outcome: string };
   'job.stalled': JobRef;
   'job.cancelled': JobRef & { reason: string | null; before: string };
+  /** By a sweep, not by its own attempt. `was` is the state it was found in. */
+  'job.buried': JobRef & { class: FailureClass; reason: string; was: string };
+  'job.recovered': JobRef & { reason: string };
   'job.replayed': JobRef & { reason: string | null; class: FailureClass | null };
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
@@ -51,6 +54,8 @@ export const EVENT_CATALOGUE = {
   'settle.refused': { level: 'warn', journal: true },
   'job.stalled': { level: 'warn', journal: true },
   'job.cancelled': { level: 'info', journal: true },
+  'job.buried': { level: 'error', journal: true },
+  'job.recovered': { level: 'warn', journal: true },
   'job.replayed': { level: 'info', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },

@@ -22,6 +22,16 @@ export interface Keys {
   pods(): string;
   /** STRING held with PX by the pod that sweeps now; whoever finds it free sweeps next. */
   sweep(lanes: string): string;
+  /** STRING held with PX by the process that does such a beat for all now; whoever finds it free goes next. */
+  beat(what: string, lanes: string): string;
+  /** STRING set when an impostor was buried, deleted when the lane has been searched for jobs that lie nowhere. */
+  orphans(lane: LaneAddress): string;
+  /** HASH who, reason, at of a pause that was ordered through us. Written before BullMQ's pause, deleted after its resume. */
+  pause(lane: LaneAddress): string;
+  /** HASH <lane>/<job> -> JSON of a cancel order for an active job. Deleted when carried out or void; gone a day after the last. */
+  cancels(): string;
+  /** HASH alarm -> JSON of since when. A field is made when something begins and deleted when it is over: each is told once. */
+  alarms(): string;
   /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
   ring(pod: string): string;
 }
@@ -35,6 +45,11 @@ export function createKeys(prefix: string): Keys {
     fleetJournal: () => `${prefix}:journal`,
     pods: () => `${prefix}:pods`,
     sweep: (lanes: string) => `${prefix}:sweep:${lanes}`,
+    beat: (what: string, lanes: string) => `${prefix}:beat:${what}:${lanes}`,
+    orphans: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:orphans`,
+    pause: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:pause`,
+    cancels: () => `${prefix}:cancels`,
+    alarms: () => `${prefix}:alarms`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
   });
 }

@@ -17,9 +17,14 @@ const make = {
   fleetJournal: (keys: ReturnType<typeof createKeys>) => keys.fleetJournal(),
   pods: (keys: ReturnType<typeof createKeys>) => keys.pods(),
   sweep: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.sweep(other),
+  beat: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.beat('impostors', other),
+  orphans: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.orphans({ name: other, tag }),
+  pause: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.pause({ name: other, tag }),
+  cancels: (keys: ReturnType<typeof createKeys>) => keys.cancels(),
+  alarms: (keys: ReturnType<typeof createKeys>) => keys.alarms(),
   ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
 };
-const ofUpstream = ['queuePrefix', 'reservation', 'journal'] as const;
+const ofUpstream = ['queuePrefix', 'reservation', 'journal', 'orphans', 'pause'] as const;
 
 describe('a key', () => {
   it('is known to this test, whichever function makes it', () => {
