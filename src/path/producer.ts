@@ -10,6 +10,7 @@ import { createKeys } from '../words/keys.ts';
 import { type AddOptions, type Entry, toEntry } from './entry.ts';
 import { type JobState, readStanding } from './job-state.ts';
 import { isLane, type Lane } from './lane.ts';
+import { refuseUnderPressure } from './pressure.ts';
 
 export type { AddOptions };
 
@@ -85,6 +86,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
       const lane = expectLane(given);
       const entry = await toEntry(lane, payload, options, '', clock.now());
       const laneQueue = queueOf(lane);
+      using _held = await refuseUnderPressure(laneQueue, lane, [entry]);
       await write(() => laneQueue.backend.addJob(entry.job, entry.job.id));
       return toAdded(laneQueue, entry);
     },
@@ -92,6 +94,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
       const lane = expectLane(given);
       const entries = await readAll(lane, items, clock.now());
       const laneQueue = queueOf(lane);
+      using _held = await refuseUnderPressure(laneQueue, lane, entries);
       for (let start = 0; start < entries.length; start += CHUNK) {
         const part = entries.slice(start, start + CHUNK).map(({ job }) => ({ job, jobId: job.id }));
         await write(
