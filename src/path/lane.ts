@@ -43,6 +43,7 @@ export interface LaneOptions<S extends StandardSchemaV1> {
   ownership?: 'open' | 'exclusive';
   displaced?: 'park' | 'drain';
   pods?: 'all' | 'one';
+  /** Jobs that may wait (parked and scheduled ones too); full, adds are refused with LK_BACKLOG_FULL. Default 1,000,000. */
   backlog?: number;
   /** What makes two jobs the same, and for how long (default '24h'). Default: the key that `add` is given. */
   dedupe?: DedupeOption<StandardSchemaV1.InferInput<S>>;
@@ -60,6 +61,7 @@ export interface Lane<In = unknown, Out = In> extends LaneAddress {
   readonly priority: number;
   readonly retry: RetryPolicy;
   readonly timeoutMs: number;
+  readonly backlog: number;
   readonly done: Retention;
   readonly dead: Retention;
   readonly dedupe: Dedupe | undefined;
@@ -109,7 +111,7 @@ export const LANE_RULES = {
   },
   displaced: later("'park' or 'drain'"),
   pods: later("'all' or 'one'", 'all'),
-  backlog: later('a whole number'),
+  backlog: { expected: 'a whole number from 1 to 1000000000', read: toCount(1, 1_000_000_000), preset: 1_000_000 },
   dedupe: {
     expected: "'key', 'content', a function, { by, for: at least '1s' } or false",
     read: toDedupe,
@@ -122,7 +124,8 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
   options: LaneOptions<S>,
 ): Lane<StandardSchemaV1.InferInput<S>, StandardSchemaV1.InferOutput<S>> {
   const { values, unbuilt } = readOptions('lane', LANE_RULES, options);
-  const { name, upstream, payload, concurrency, priority, retry, timeout, done, dead, dedupe, runbook } = values;
+  const { name, upstream, payload, concurrency, priority, retry, timeout, backlog, done, dead, dedupe, runbook } =
+    values;
   if (options.displaced !== undefined && values.ownership !== 'exclusive') {
     throw new LanekeeperError(
       'LK_DEFINITION',
@@ -138,6 +141,7 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
     priority,
     retry,
     timeoutMs: timeout,
+    backlog,
     done,
     dead,
     dedupe: dedupe.rule,

@@ -13,6 +13,7 @@ import { type AddOptions, type Entry, toEntry } from './entry.ts';
 import { type ListOptions, readItems } from './items.ts';
 import { type JobState, readStanding } from './job-state.ts';
 import { isLane, type Lane } from './lane.ts';
+import { refuseUnderPressure } from './pressure.ts';
 
 export type { AddOptions };
 
@@ -111,6 +112,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     const lane = expectLane(given);
     const entry = await toEntry({ lane, keys, payload, options, where: '', nowAt: clock.now(), parent });
     const laneQueue = queueOf(lane);
+    using _held = await refuseUnderPressure(laneQueue, lane, [entry]);
     const before = await ask(() => addJob(laneQueue, entry));
     if (isAnother(entry, before)) throw keyTaken(entry.key ?? '', readMark(before).id);
     return toAdded(laneQueue, entry, before);
@@ -168,6 +170,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
       const entries = asBefore(unfinished.get(items), await readItems(lane, keys, items, options, clock.now()));
       await refuseTakenKeys(entries);
       const laneQueue = queueOf(lane);
+      using _held = await refuseUnderPressure(laneQueue, lane, entries);
       let answers: Before[];
       try {
         answers = await writeList(laneQueue, entries);

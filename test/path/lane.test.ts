@@ -31,6 +31,7 @@ describe('a lane', () => {
       priority: 0,
       retry: { attempts: 4, backoffMs: [2_000, 4_000, 8_000], jitter: 0.2 },
       timeoutMs: 60_000,
+      backlog: 1_000_000,
       done: { keepMs: 86_400_000, max: 100_000 },
       dead: { keepMs: 30 * 86_400_000, max: 100_000 },
       dedupe: { by: 'key', forMs: 86_400_000 },
@@ -89,6 +90,7 @@ const wrong: Record<string, unknown[]> = {
   upstream: [{}, 'api', null, { name: 'api' }],
   payload: [{}, 'string', 5, null, { '~standard': null }, { '~standard': {} }],
   concurrency: [0, -1, 1.5, 10_001, '8', Number.NaN, Number.POSITIVE_INFINITY, null],
+  backlog: [0, -1, 1.5, 1_000_000_001, '1000', Number.NaN, null],
   priority: [-1, 2_097_152, 1.5, '0', Number.NaN, null],
   retry: [
     null,
@@ -197,7 +199,6 @@ describe('an option whose part is not built yet', () => {
     ownership: 'exclusive',
     displaced: 'park',
     pods: 'one',
-    backlog: 1_000,
     due: '24h',
   };
 

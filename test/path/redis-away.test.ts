@@ -64,10 +64,10 @@ describe('a Redis that refuses to write', () => {
     const redis = await privateRedis(world);
     const producer = await producerOf(world, redis);
     const admin = adminOf(world, redis);
-    await admin.config('SET', 'maxmemory', '1');
+    await admin.config('SET', 'min-replicas-to-write', '1');
     const refused = await rejection(producer.add(lane, {}));
-    expect(refused).toMatchObject({ code: 'LK_REDIS_DOWN', message: expect.stringMatching(/refused.*OOM/) });
-    await admin.config('SET', 'maxmemory', '0');
+    expect(refused).toMatchObject({ code: 'LK_REDIS_DOWN', message: expect.stringMatching(/refused.*NOREPLICAS/) });
+    await admin.config('SET', 'min-replicas-to-write', '0');
     await producer.add(lane, {});
   });
 });
