@@ -30,6 +30,7 @@ export function createMetrics(version: string): Metrics {
   const dead = counter('dead_total', 'Jobs buried', ['lane', 'class']);
   const lockLost = counter('lock_lost_total', 'Attempts aborted because their lock was lost', ['lane']);
   const refused = counter('settle_refused_total', 'Settles refused because another pod had the job', ['lane']);
+  const degraded = counter('degraded_total', 'Optional steps that failed and were replaced', ['lane', 'class']);
   const admission = counter('admission_total', 'Admissions that did not admit', ['lane', 'verdict', 'gate']);
   const duration = histogram('job_duration_seconds', 'From the start of an attempt to its settle');
   const wait = histogram('job_wait_seconds', 'From being added to the start of the first attempt');
@@ -49,6 +50,7 @@ export function createMetrics(version: string): Metrics {
         if (outcome === 'dead') dead.add(lane, ofClass ?? 'fatal');
       });
       events.on('job.buried', ({ lane, class: ofClass }) => dead.add(lane, ofClass));
+      events.on('step.degraded', ({ lane, class: ofClass }) => degraded.add(lane, ofClass));
       events.on('attempt.lost', ({ lane }) => lockLost.add(lane));
       events.on('settle.refused', ({ lane }) => refused.add(lane));
       events.on('admission.decided', ({ lane, verdict, gate }) => admission.add(lane, verdict, gate ?? ''));

@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { createAdmission, stalledGate } from '../path/admission.ts';
 import type { Attempt } from '../path/attempt.ts';
 import type { Handler } from '../path/handler.ts';
+import { openProducer } from '../path/producer.ts';
 import { attemptOver } from '../path/request.ts';
 import { createRunner } from '../path/runner.ts';
 import { createSettle } from '../path/settle.ts';
@@ -87,6 +88,7 @@ export function createPod(options: PodOptions): Pod {
   for (const { lane } of handlers) laneQueues.set(lane.name, openLaneQueue(redis, keys, lane, name));
   const queueOf = (lane: string) => laneQueues.get(lane) as LaneQueue;
 
+  const producer = openProducer(redis, redisUrl, prefix, clock);
   const journal = createJournal({ redis, keys, who: name, tagOf: (lane) => laneQueues.get(lane)?.lane.tag, clock });
   const slots = createSlots(concurrency);
   const bell = createBell(blocking, redis, keys.ring(name));
@@ -112,7 +114,18 @@ export function createPod(options: PodOptions): Pod {
       concurrency: Math.min(handler.lane.concurrency, concurrency),
       slots,
       bell,
-      run: createRunner({ handler, laneQueue, slots, admit, settle, attempts, clock, events, log }),
+      run: createRunner({
+        handler,
+        laneQueue,
+        slots,
+        admit,
+        settle,
+        attempts,
+        clock,
+        events,
+        log,
+        addFrom: producer.addFrom,
+      }),
       clock,
       events,
     });
@@ -155,6 +168,7 @@ export function createPod(options: PodOptions): Pod {
     await watchdog?.stop();
     await bell.stop();
     redis.disconnect();
+    await producer.close();
     await Promise.all([...laneQueues.values()].map((laneQueue) => laneQueue.close()));
   }
 

@@ -35,6 +35,8 @@ export class Attempt {
   isSettling = false;
   /** The last instant (monotonic) at which its lock is surely ours. */
   lockedUntilMono: number;
+  /** Called when its job is done and settled. */
+  afterDone: (() => void) | undefined = undefined;
   readonly #clock: Clock;
   #ended: EndReason | undefined = undefined;
   #cause: Error | undefined = undefined;

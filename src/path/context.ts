@@ -1,27 +1,45 @@
 // What a handler is given besides its job. Everything that leaves the pod asks first whether the attempt still may.
 
 import type { Logger } from 'pino';
+import { classifyThrown } from '../policies/classify.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
-import { wrongOption } from '../words/errors.ts';
+import { LanekeeperError, toError, wrongOption } from '../words/errors.ts';
+import type { EventHub } from '../words/events.ts';
 import type { Attempt } from './attempt.ts';
+import { type AddFrom, createHandOver } from './hand-over.ts';
 import type { Context } from './handler.ts';
 import { createRequest, refuseIfOver } from './request.ts';
+import { Steps } from './steps.ts';
 
-/** What it holds is made on first use: a lane that runs 20,000 jobs a second mostly uses none of it. */
+/** What all attempts of a lane share. */
+export interface ContextParts {
+  laneQueue: LaneQueue;
+  clock: Clock;
+  events: EventHub;
+  log: Logger;
+  addFrom: AddFrom;
+}
+
+/**
+ * Its functions are properties, so that a handler may take it apart, and made on first use: a lane that runs 20,000 jobs a second
+ * mostly uses none of them.
+ */
 export class AttemptContext implements Context {
-  readonly clock: Clock;
   readonly #attempt: Attempt;
-  readonly #laneQueue: LaneQueue;
-  readonly #podLog: Logger;
+  readonly #parts: ContextParts;
   #log: Logger | undefined = undefined;
   #fetch: Context['fetch'] | undefined = undefined;
+  #add: Context['add'] | undefined = undefined;
+  #steps: Steps | undefined = undefined;
 
-  constructor(attempt: Attempt, laneQueue: LaneQueue, clock: Clock, podLog: Logger) {
-    this.clock = clock;
+  constructor(attempt: Attempt, parts: ContextParts) {
     this.#attempt = attempt;
-    this.#laneQueue = laneQueue;
-    this.#podLog = podLog;
+    this.#parts = parts;
+  }
+
+  get clock(): Clock {
+    return this.#parts.clock;
   }
 
   get signal(): AbortSignal {
@@ -34,23 +52,65 @@ export class AttemptContext implements Context {
 
   get log(): Logger {
     const { lane, id, number } = this.#attempt;
-    this.#log ??= this.#podLog.child({ lane: lane.name, job: id, attempt: number });
+    this.#log ??= this.#parts.log.child({ lane: lane.name, job: id, attempt: number });
     return this.#log;
   }
 
   get fetch(): Context['fetch'] {
-    this.#fetch ??= createRequest(this.#attempt, this.clock);
+    this.#fetch ??= createRequest(this.#attempt, this.#parts.clock);
     return this.#fetch;
   }
 
-  // A property, so that a handler may take it apart: `const { progress } = ctx`.
+  get step(): Context['step'] {
+    return (name, work) => this.#ownSteps().run(name, work);
+  }
+
+  get optional(): Context['optional'] {
+    return (name, work, fallback) =>
+      this.#ownSteps().run(name, async () => {
+        try {
+          return await work();
+        } catch (thrown) {
+          return this.#degrade(name, thrown, fallback);
+        }
+      });
+  }
+
+  get add(): Context['add'] {
+    this.#add ??= createHandOver(this.#attempt, () => this.#ownSteps(), this.#parts.addFrom) as Context['add'];
+    return this.#add;
+  }
+
   get progress(): Context['progress'] {
     return async (percent) => {
       refuseIfOver(this.#attempt, 'progress');
       if (typeof percent !== 'number' || !(percent >= 0 && percent <= 100)) {
         throw wrongOption('LK_INPUT', 'ctx.progress', 'a number from 0 to 100', percent);
       }
-      await this.#laneQueue.backend.updateProgress(this.#attempt.id, percent);
+      await this.#parts.laneQueue.backend.updateProgress(this.#attempt.id, percent);
     };
+  }
+
+  #ownSteps(): Steps {
+    this.#steps ??= new Steps(this.#attempt, this.#parts.laneQueue);
+    return this.#steps;
+  }
+
+  /** An attempt that is over, and steps that are not what they were, are no failure of the work. */
+  #degrade<F>(step: string, thrown: unknown, fallback: F | ((error: Error) => F)): F {
+    const { lane, id, number } = this.#attempt;
+    const isOurs =
+      thrown instanceof LanekeeperError && (thrown.code === 'LK_ATTEMPT_OVER' || thrown.code === 'LK_STEPS');
+    if (this.#attempt.ended || isOurs) throw thrown;
+    const error = toError(thrown);
+    this.#parts.events.emit('step.degraded', {
+      lane: lane.name,
+      job: id,
+      attempt: number,
+      step,
+      class: classifyThrown(thrown),
+      reason: error.message,
+    });
+    return typeof fallback === 'function' ? (fallback as (error: Error) => F)(error) : fallback;
   }
 }

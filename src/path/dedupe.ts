@@ -45,9 +45,14 @@ export function readMark(mark: string): { id: string; content: string } {
 }
 
 function toSameness(dedupe: Dedupe, given: Sameness, where: string): { kind: string; text: string; content: string } {
-  if (given.key !== undefined) return { kind: 'key', text: given.key, content: hash(contentOf(given)) };
+  if (given.key !== undefined) return { kind: 'key', text: given.key, content: toContent(given) };
   if (typeof dedupe.by !== 'function') return { kind: 'content', text: contentOf(given), content: '' };
   return { kind: 'by', text: askLane(dedupe.by as (payload: unknown) => unknown, given.payload, where), content: '' };
+}
+
+/** A hash of payload and agent. */
+export function toContent(given: Sameness): string {
+  return hash(contentOf(given));
 }
 
 function contentOf({ payload, agent }: Sameness): string {

@@ -11,7 +11,7 @@ import { toDataText } from './data-text.ts';
 import { readMark, toReservation } from './dedupe.ts';
 import { AGENT_FORM, type Envelope, isAgentName, isKey, KEY_FORM } from './envelope.ts';
 import { newJobId } from './job-id.ts';
-import { type Lane, MAX_PRIORITY } from './lane.ts';
+import { DEDUPE, type Lane, MAX_PRIORITY } from './lane.ts';
 
 export interface AddOptions {
   /** On whose behalf. */
@@ -68,7 +68,9 @@ export async function toEntry({ lane, keys, payload, options, where, nowAt, pare
   };
   const id = newJobId(nowAt);
   const data = toDataText(envelope, where);
-  const reservation = toReservation(lane, keys, id, { payload, agent, key }, where);
+  // What a job hands over is never in twice, also in a lane that dedupes nothing else.
+  const dedupe = lane.dedupe ?? (parent ? DEDUPE : undefined);
+  const reservation = toReservation({ ...lane, dedupe }, keys, id, { payload, agent, key }, where);
   return {
     job: { id, name: lane.name, data, opts, timestamp: nowAt } as JobJson & { id: string },
     reservation,

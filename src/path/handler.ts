@@ -5,8 +5,10 @@ import type { Clock } from '../words/clock.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { Answer } from '../words/outcome.ts';
 import { brand, definitionKind } from './definition.ts';
+import type { AddOptions } from './entry.ts';
 import { isLane, type Lane } from './lane.ts';
 import { type OptionRules, readOptions } from './options.ts';
+import type { Added } from './producer.ts';
 import { isUpstream, type Upstream } from './upstream.ts';
 
 export interface Job<P = unknown> {
@@ -31,6 +33,15 @@ export interface Context {
   readonly fence: string;
   /** As `fetch`, relative to the upstream's base URL. Throws UpstreamError unless 2xx, 3xx or `raw`. */
   fetch(path: string, init?: RequestInit & { raw?: boolean }): Promise<Response>;
+  /**
+   * Runs `work` once and keeps what it returns (as JSON, up to 64 KB; 256 KB a job): a later attempt gets that instead. Steps are
+   * known by name and order, each name once; they do not nest.
+   */
+  step<T>(name: string, work: () => Promise<T> | T): Promise<T>;
+  /** As `step`, but if it fails the job goes on with the fallback (a value, or a function of the error), told once. */
+  optional<T, F = T>(name: string, work: () => Promise<T> | T, fallback: F | ((error: Error) => F)): Promise<T | F>;
+  /** Hands over to the next lane. An attempt that runs again adds nothing twice. */
+  add<In>(lane: Lane<In, unknown>, payload: NoInfer<In>, options?: AddOptions): Promise<Added>;
   /** 0 to 100, shown by every BullMQ tool. */
   progress(percent: number): Promise<void>;
 }

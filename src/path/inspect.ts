@@ -27,6 +27,8 @@ export interface JobView {
   payload: unknown;
   agent: string | null;
   key: string | null;
+  /** '<lane>/<id>' of the job that added it. */
+  parent: string | null;
   priority: number;
   attempt: number;
   enqueuedAt: number;
@@ -99,7 +101,7 @@ type WaitFields = Record<'gate' | 'until' | 'reason' | 'since', string | null | 
 function toView(raw: JobJson, id: string, lane: string, state: JobState, waits: WaitFields): JobView {
   const isWaiting = state === 'parked' || state === 'scheduled';
   const stacks = parseStacks(raw.stacktrace).flatMap((text) => readStack(text) ?? []);
-  const { payload, agent, key } = openEnvelope(raw.data);
+  const { payload, agent, key, parent } = openEnvelope(raw.data);
   const scheduledAt = raw.timestamp + (raw.delay ?? 0);
   return {
     id,
@@ -108,6 +110,7 @@ function toView(raw: JobJson, id: string, lane: string, state: JobState, waits: 
     payload,
     agent,
     key,
+    parent,
     priority: raw.priority ?? 0,
     attempt: state === 'done' || state === 'dead' ? raw.attemptsMade : raw.attemptsMade + 1,
     enqueuedAt: raw.timestamp,

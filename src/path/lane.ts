@@ -73,7 +73,7 @@ export interface Lane<In = unknown, Out = In> extends LaneAddress {
 export const MAX_PRIORITY = 2 ** 21 - 1;
 
 const RETRY: RetryPolicy = Object.freeze({ attempts: 4, backoffMs: Object.freeze([2_000, 4_000, 8_000]), jitter: 0.2 });
-const DEDUPE: Dedupe = Object.freeze({ by: 'key', forMs: 24 * 3_600_000 });
+export const DEDUPE: Dedupe = Object.freeze({ by: 'key', forMs: 24 * 3_600_000 });
 const DONE: Retention = Object.freeze({ keepMs: 24 * 3_600_000, max: 100_000 });
 const DEAD: Retention = Object.freeze({ keepMs: 30 * 24 * 3_600_000, max: 100_000 });
 

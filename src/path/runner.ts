@@ -8,8 +8,9 @@ import type { EventHub } from '../words/events.ts';
 import type { Outcome } from '../words/outcome.ts';
 import type { Admit, Verdict } from './admission.ts';
 import { Attempt, toJob } from './attempt.ts';
-import { AttemptContext } from './context.ts';
+import { AttemptContext, type ContextParts } from './context.ts';
 import { createDeadlines } from './deadlines.ts';
+import type { AddFrom } from './hand-over.ts';
 import type { Handler } from './handler.ts';
 import { createOutcomes } from './outcomes.ts';
 import { attemptOver } from './request.ts';
@@ -38,12 +39,26 @@ export interface RunnerOptions {
   clock: Clock;
   events: EventHub;
   log: Logger;
+  addFrom: AddFrom;
   random?: () => number;
 }
 
 export function createRunner(options: RunnerOptions): RunJob {
-  const { handler, laneQueue, slots, admit, settle, attempts, clock, events, log, random = Math.random } = options;
+  const {
+    handler,
+    laneQueue,
+    slots,
+    admit,
+    settle,
+    attempts,
+    clock,
+    events,
+    log,
+    addFrom,
+    random = Math.random,
+  } = options;
   const { lane } = handler;
+  const parts: ContextParts = { laneQueue, clock, events, log, addFrom };
   const deadlines = createDeadlines(lane.timeoutMs, clock);
   const { fromReturned, fromThrown, fromEnd } = createOutcomes(lane, laneQueue, clock, random);
 
@@ -102,7 +117,7 @@ export function createRunner(options: RunnerOptions): RunJob {
         verdict.kind === 'admit'
           ? fromReturned(
               attempt,
-              await handler.run(toJob(attempt, verdict.payload), new AttemptContext(attempt, laneQueue, clock, log)),
+              await handler.run(toJob(attempt, verdict.payload), new AttemptContext(attempt, parts)),
             )
           : fromVerdict(attempt, verdict);
     } catch (thrown) {

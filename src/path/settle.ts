@@ -41,6 +41,7 @@ export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOpti
       try {
         const fetched = await move({ laneQueue, attempt, outcome, pod, clock, keep }, wantsNext());
         announce(attempt, outcome, clock, events);
+        if (outcome.kind === 'done') attempt.afterDone?.();
         return fetched;
       } catch (error) {
         if (isNotOurs(error)) {

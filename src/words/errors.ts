@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   LK_DATA_BUSY: 'Another process runs on the same data folder.',
   LK_PORT: 'A port is taken.',
   LK_UPSTREAM: 'An upstream refused, failed or did not answer.',
+  LK_STEPS: 'The steps of a job are not usable: one name twice, too much kept, others than when it last ran.',
   LK_ATTEMPT_OVER: 'A handler used its context after its attempt had ended.',
 } as const;
 

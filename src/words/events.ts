@@ -23,6 +23,7 @@ export interface Events {
     reason?: string;
     untilAt?: number;
   };
+  'step.degraded': JobRef & { attempt: number; step: string; class: FailureClass; reason: string };
   'attempt.returned': JobRef & { attempt: number; reason: string };
   'attempt.lost': JobRef & { attempt: number; reason: string };
   'admission.decided': JobRef & { verdict: 'park' | 'refuse'; gate: Gate | null; reason: string };
@@ -48,6 +49,7 @@ export type EventName = keyof Events;
 export const EVENT_CATALOGUE = {
   'attempt.started': { level: 'debug', journal: false },
   'attempt.finished': { level: 'info', journal: true },
+  'step.degraded': { level: 'warn', journal: true },
   'attempt.returned': { level: 'info', journal: true },
   'attempt.lost': { level: 'warn', journal: true },
   'admission.decided': { level: 'debug', journal: false }, // the attempt.finished that follows is kept

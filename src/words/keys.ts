@@ -62,3 +62,6 @@ export const JOB_FIELDS = {
   since: 'lk:since', // epoch ms at which it began to wait
   parks: 'lk:parks', // times a 429 or quota sent it back without an attempt
 } as const;
+
+/** Fields of ours, one per step in the order in which they were called: `lk:step:0` holds '["name",result]'. */
+export const STEP_FIELD = 'lk:step:';
