@@ -1,5 +1,5 @@
 // `npm start`: the sample fleet at work. Brings what is missing, starts the stand-in upstream and `lanekeeper up`, and feeds the
-// three lanes a little work, so that there is something to see. Ctrl-C drains the pods first; the stand-in leaves last.
+// lanes a little work, so that there is something to see. Ctrl-C drains the pods first; the stand-in leaves last.
 
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';

@@ -159,7 +159,12 @@ it('npm start shows the sample fleet at work, and the line it prints works as pa
   expect(await (await fetch(`${upstream}/_sim/verdict?format=text`)).text()).not.toBe('');
   await vi.waitFor(async () => {
     const lanes = JSON.parse((await world.cli(['lanes', '--json'])).stdout) as { lane: string; done: number }[];
-    expect(lanes.filter(({ done }) => done > 0).map(({ lane }) => lane)).toEqual(['collect', 'extract', 'publish']);
+    expect(lanes.filter(({ done }) => done > 0).map(({ lane }) => lane)).toEqual([
+      'check',
+      'collect',
+      'draft',
+      'publish',
+    ]);
   }, SLOW);
   start.kill('SIGTERM');
   expect(await gone).toBe(0);

@@ -8,13 +8,14 @@ import { createEventHub } from '../../src/words/events.ts';
 import { RETRYING, untilState } from '../path/looking.ts';
 import { it } from '../support/world.ts';
 
-/** As DESIGN.md lists them, those whose parts exist; `settle_refused_total` is an extension. */
+/** As DESIGN.md lists them, those whose parts exist; `settle_refused_total` and `degraded_total` are extensions. */
 const CONTRACT: Record<string, string[]> = {
   jobs_total: ['lane', 'outcome'],
   attempts_total: ['lane', 'class'],
   job_duration_seconds: ['lane'],
   job_wait_seconds: ['lane'],
   lane_jobs: ['lane', 'state'],
+  degraded_total: ['lane', 'class'],
   admission_total: ['lane', 'verdict', 'gate'],
   dead_jobs: ['lane'],
   dead_total: ['lane', 'class'],
@@ -71,6 +72,7 @@ describe('the metrics', () => {
     events.emit('attempt.finished', { ...end, outcome: 'dead', class: 'gone' });
     events.emit('attempt.lost', { ...ref, reason: 'r' });
     events.emit('settle.refused', { ...ref, outcome: 'done' });
+    events.emit('step.degraded', { ...ref, step: 's', class: 'quota', reason: 'r' });
     events.emit('admission.decided', { lane: 'a', job: 'j', verdict: 'refuse', gate: null, reason: 'r' });
     events.emit('admission.decided', { lane: 'a', job: 'j', verdict: 'park', gate: 'limit', reason: 'r' });
     const is = async (name: string, labels: Record<string, string>, value: number) =>
@@ -85,6 +87,7 @@ describe('the metrics', () => {
     await is('dead_total', { class: 'gone' }, 1);
     await is('lock_lost_total', {}, 1);
     await is('settle_refused_total', {}, 1);
+    await is('degraded_total', { class: 'quota' }, 1);
     await is('admission_total', { verdict: 'refuse', gate: '' }, 1);
     await is('admission_total', { verdict: 'park', gate: 'limit' }, 1);
     await is('job_duration_seconds', {}, 5);
