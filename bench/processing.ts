@@ -14,6 +14,7 @@ const VARIANTS = {
   raw: { kind: 'raw' },
   'raw, trimming': { kind: 'raw', env: { BENCH_KEEP: KEEP } },
   ours: { kind: 'ours' },
+  'ours, one step': { kind: 'ours', mode: 'step' },
 } as const;
 
 type Variant = keyof typeof VARIANTS;

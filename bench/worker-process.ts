@@ -20,7 +20,7 @@ export interface WorkerProcess {
 
 export interface WorkerOptions {
   prefix: string;
-  mode?: 'noop' | 'latency' | 'slow';
+  mode?: 'noop' | 'step' | 'latency' | 'slow';
   /** Of ours. Default: as shipped, 'info'. */
   logLevel?: string;
   /** Of ours. Default: the one measured lane. */

@@ -1,9 +1,9 @@
-// Adds jobs and times it, in a process of its own: `producer.js <raw|ours> <shape> <count>`. A first part, untimed, warms up
+// Adds jobs and times it, in a process of its own: `producer.js <variant> <shape> <count>`. A first part, untimed, warms up
 // the code. Shapes: 'one by one' awaits each, 'in flight' keeps 100 going, 'bulk' sends 1,000 a call.
 
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { createProducer } from 'lanekeeper';
+import { createProducer, defineLane } from 'lanekeeper';
 import { noop } from '../fleet/queues/noop.js';
 
 const [variant, shape, countText] = process.argv.slice(2);
@@ -27,12 +27,18 @@ async function openRaw() {
 
 async function openOurs() {
   const producer = await createProducer({ redis: REDIS_URL, prefix: BENCH_PREFIX });
+  const isKeyed = variant === 'ours, keyed';
+  const lane =
+    variant === 'ours, by content' ? defineLane({ name: noop.name, payload: noop.payload, dedupe: 'content' }) : noop;
   return {
-    add: (n) => producer.add(noop, payload(n)),
+    add: (n) => producer.add(lane, payload(n), isKeyed ? { key: `order-${n}` } : {}),
     addBulk: (from) =>
       producer.addMany(
-        noop,
-        Array.from({ length: BULK }, (_, n) => ({ payload: payload(from + n) })),
+        lane,
+        Array.from({ length: BULK }, (_, n) => ({
+          payload: payload(from + n),
+          ...(isKeyed && { key: `order-${from + n}` }),
+        })),
       ),
   };
 }
@@ -40,29 +46,30 @@ async function openOurs() {
 const { add, addBulk } = await (variant === 'raw' ? openRaw() : openOurs());
 
 const SHAPES = {
-  async 'one by one'(count) {
-    for (let n = 0; n < count; n++) await add(n);
+  async 'one by one'(first, count) {
+    for (let n = 0; n < count; n++) await add(first + n);
   },
-  async 'in flight'(count) {
-    let next = 0;
+  async 'in flight'(first, count) {
+    let next = first;
     const loop = async () => {
-      while (next < count) await add(next++);
+      while (next < first + count) await add(next++);
     };
     await Promise.all(Array.from({ length: IN_FLIGHT }, loop));
   },
-  async bulk(count) {
-    for (let from = 0; from < count; from += BULK) await addBulk(from);
+  async bulk(first, count) {
+    for (let from = first; from < first + count; from += BULK) await addBulk(from);
   },
 };
 
 const count = Number(countText);
-await SHAPES[shape](Math.ceil(count / 4 / BULK) * BULK);
+const warm = Math.ceil(count / 4 / BULK) * BULK;
+await SHAPES[shape](0, warm);
 process.send('warm');
 
 process.once('message', async () => {
   const cpu = process.cpuUsage();
   const startedAt = process.hrtime.bigint();
-  await SHAPES[shape](count);
+  await SHAPES[shape](warm, count);
   const ms = Number(process.hrtime.bigint() - startedAt) / 1e6;
   const { user, system } = process.cpuUsage(cpu);
   process.send({ ms, cpuMs: (user + system) / 1_000 }, () => process.exit(0));

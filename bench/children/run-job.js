@@ -1,4 +1,4 @@
-// What a job does in both variants, chosen by BENCH_MODE: nothing; tell the parent when it started; or take a second. Also
+// What a job does in both variants, chosen by BENCH_MODE: nothing; keep one step; tell the parent when it started; or take a second. Also
 // answers the parent's question for this process's memory, after a forced collection.
 
 /** Loopback round trips and timers are tens of microseconds: milliseconds would round them away. */
@@ -6,6 +6,7 @@ const nowUs = () => Number(process.hrtime.bigint()) / 1_000;
 
 const MODES = {
   noop: async () => {},
+  step: (ctx) => ctx.step('work', () => ({ found: 3 })),
   latency: async () => {
     process.send(nowUs());
   },

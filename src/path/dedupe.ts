@@ -2,7 +2,7 @@
 // answer is a reservation: a key of Redis that stands for a while and names the job that came first. It is written in one
 // script with that job (store/add-jobs), so there is no moment between the two.
 
-import { createHash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import type { Reservation } from '../store/add-jobs.ts';
 import { toCanonicalJson } from '../words/canonical-json.ts';
 import { LanekeeperError, quote, toError, wrongOption } from '../words/errors.ts';
@@ -80,5 +80,5 @@ export function keyTaken(key: string, id: string, where = ''): LanekeeperError {
 
 /** 132 bits: no two texts of a fleet's life share them. */
 function hash(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
+  return digest('sha256', text, 'base64url').slice(0, 22);
 }

@@ -98,11 +98,12 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     return new LanekeeperError('LK_REDIS_DOWN', text, { cause: thrown, accepted });
   }
 
-  async function toAdded(laneQueue: LaneQueue, { job: { id }, startsAt }: Entry, before: Before): Promise<Added> {
-    if (before === undefined) {
-      return { id, state: startsAt === null ? 'waiting' : 'scheduled', startsAt, isRepeat: false };
-    }
-    const first = readMark(before).id;
+  function toAdded(laneQueue: LaneQueue, { job: { id }, startsAt }: Entry, before: Before): Added | Promise<Added> {
+    if (before !== undefined) return toRepeat(laneQueue, readMark(before).id);
+    return { id, state: startsAt === null ? 'waiting' : 'scheduled', startsAt, isRepeat: false };
+  }
+
+  async function toRepeat(laneQueue: LaneQueue, first: string): Promise<Added> {
     // What is kept no more has ended.
     const standing = (await ask(() => readStanding(laneQueue, first))) ?? { state: 'done' as const, startsAt: null };
     return { id: first, ...standing, isRepeat: true };
