@@ -20,6 +20,8 @@ export interface Keys {
   pods(): string;
   /** STRING held with PX by the pod that sweeps now; whoever finds it free sweeps next. */
   sweep(lanes: string): string;
+  /** STRING set by the pod that tells that Redis is nearly full, deleted by the one that tells the end; a day at most. */
+  full(): string;
   /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
   ring(pod: string): string;
 }
@@ -32,6 +34,7 @@ export function createKeys(prefix: string): Keys {
     fleetJournal: () => `${prefix}:journal`,
     pods: () => `${prefix}:pods`,
     sweep: (lanes: string) => `${prefix}:sweep:${lanes}`,
+    full: () => `${prefix}:full`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
   });
 }

@@ -15,6 +15,7 @@ const make = {
   fleetJournal: (keys: ReturnType<typeof createKeys>) => keys.fleetJournal(),
   pods: (keys: ReturnType<typeof createKeys>) => keys.pods(),
   sweep: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.sweep(other),
+  full: (keys: ReturnType<typeof createKeys>) => keys.full(),
   ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
 };
 const ofUpstream = ['queuePrefix', 'journal'] as const;
