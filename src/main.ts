@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
-import { addDoctorCommand } from './doors/cli/doctor.ts';
+import { addDoctorCommand } from './doors/cli/doctor/doctor.ts';
 import { addJobCommands } from './doors/cli/jobs.ts';
 import { addLaneCommands } from './doors/cli/lanes.ts';
 import { paint } from './doors/cli/print.ts';

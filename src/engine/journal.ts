@@ -4,6 +4,7 @@
 
 import type { Redis } from '../store/connect.ts';
 import type { Clock } from '../words/clock.ts';
+import { toError } from '../words/errors.ts';
 import { EVENT_CATALOGUE, type EventHub, type EventName, type Events } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
 
@@ -45,6 +46,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
   const dropped = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
   let flushing: Promise<void> | undefined;
+  let heard: EventHub | undefined;
 
   const streamOf = (data: object) => {
     const tag = 'lane' in data ? tagOf(data.lane as string) : undefined;
@@ -82,7 +84,11 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
         const gap = dropped.get(stream) ?? 0;
         dropped.delete(stream);
         // Refused (out of memory, say): counted, and said in the next batch that gets through.
-        await add(stream, entries, gap).catch(() => drop(stream, gap + entries.length));
+        await add(stream, entries, gap).catch((error) => {
+          drop(stream, gap + entries.length);
+          const { name, message } = toError(error);
+          if (name === 'ReplyError') heard?.emit('redis.failing', { what: 'journal', reason: message });
+        });
       }),
     );
   }
@@ -94,6 +100,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
 
   return {
     subscribe(events) {
+      heard = events;
       events.onAny((name, data) => {
         if (EVENT_CATALOGUE[name].journal) hold(name, data);
       });

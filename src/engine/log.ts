@@ -2,14 +2,11 @@
 // error is said once and then counted: Redis refusing every write must not fill the disk as well.
 
 import { type Logger, pino } from 'pino';
-import { systemClock } from '../words/clock.ts';
 import type { LogLevel } from '../words/config.ts';
 import { EVENT_CATALOGUE, type EventHub, type Events } from '../words/events.ts';
+import { createRepeats } from './repeats.ts';
 
 export type { Logger };
-
-/** The same complaint at most once in 10 s. */
-const REPEAT_MS = 10_000;
 
 /** A write per line would cost a lane of 15,000 jobs a second more than the jobs. A kill -9 loses the last 100 ms. */
 const BUFFER = { minLength: 4_096, periodicFlush: 100 };
@@ -30,27 +27,10 @@ export function logEvents(log: Logger, events: EventHub): void {
   events.onAny((name, data) => {
     const { level } = EVENT_CATALOGUE[name];
     if (!log.isLevelEnabled(level)) return;
-    if (name === 'redis.failing' && isRepeated(JSON.stringify(data))) return;
+    if (name === 'redis.failing' && isRepeated(data as Events['redis.failing'])) return;
     if (name === 'attempt.finished' && isTooMany(data as Events['attempt.finished'])) return;
     log[level](data as object, name as string);
   });
-}
-
-/** A complaint is said once in 10 s; how often it came meanwhile is said with the next. */
-function createRepeats(log: Logger): (complaint: string) => boolean {
-  const lastSaid = new Map<string, { at: number; unsaid: number }>();
-  return (complaint) => {
-    const last = lastSaid.get(complaint);
-    const nowAt = systemClock.mono();
-    if (last && nowAt - last.at < REPEAT_MS) {
-      last.unsaid++;
-      return true;
-    }
-    if (last && last.unsaid > 0) log.error({ repeated: last.unsaid, complaint }, 'redis.failing.repeated');
-    if (lastSaid.size > 100) lastSaid.clear();
-    lastSaid.set(complaint, { at: nowAt, unsaid: 0 });
-    return false;
-  };
 }
 
 /** What is not told one by one is told as a number, once a second and lane. What failed is always told. */

@@ -3,6 +3,7 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { countJobs } from '../path/inspect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
+import { readInfo, toMemory } from '../store/redis-info.ts';
 import type { EventHub } from '../words/events.ts';
 import { createDistribution, createMeter } from './meters.ts';
 
@@ -13,7 +14,11 @@ export interface Metrics {
   readonly registry: Registry;
   subscribe(events: EventHub): void;
   /** Adds gauges read from Redis at each scrape: for one process per fleet that everybody scrapes, the API. */
-  watchLanes(laneQueues: readonly LaneQueue[], readPodsSeen: () => Promise<{ pod: string; seenAt: number }[]>): void;
+  watchLanes(
+    laneQueues: readonly LaneQueue[],
+    readPodsSeen: () => Promise<{ pod: string; seenAt: number }[]>,
+    backlogOf?: (lane: string) => number | undefined,
+  ): void;
 }
 
 export function createMetrics(version: string): Metrics {
@@ -55,7 +60,7 @@ export function createMetrics(version: string): Metrics {
       events.on('settle.refused', ({ lane }) => refused.add(lane));
       events.on('admission.decided', ({ lane, verdict, gate }) => admission.add(lane, verdict, gate ?? ''));
     },
-    watchLanes(laneQueues, readPodsSeen) {
+    watchLanes(laneQueues, readPodsSeen, backlogOf = () => undefined) {
       const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => Promise<void>) =>
         new Gauge({
           name: `lanekeeper_${name}`,
@@ -84,6 +89,26 @@ export function createMetrics(version: string): Metrics {
           }),
         );
       });
+      gauge('backlog_ratio', 'Jobs that wait, of those that may; beyond 1 adds are refused', ['lane'], async (self) => {
+        await Promise.all(
+          laneQueues.map(async ({ lane, backend }) => {
+            const backlog = backlogOf(lane.name);
+            if (backlog === undefined) return;
+            const counts = await backend.getCounts(['wait', 'prioritized', 'delayed']);
+            self.set({ lane: lane.name }, counts.reduce((sum, count) => sum + count, 0) / backlog);
+          }),
+        );
+      });
+      gauge(
+        'redis_memory_ratio',
+        'Memory that Redis uses, of what it may; at 0.75 adds are refused',
+        [],
+        async (self) => {
+          const [first] = laneQueues;
+          const memory = first && toMemory(await readInfo(first.redis, 'memory'));
+          if (memory) self.set(memory.ratio);
+        },
+      );
       gauge('pod_last_seen_timestamp_seconds', 'When a pod last said that it runs', ['pod'], async (self) => {
         for (const { pod, seenAt } of await readPodsSeen()) self.set({ pod }, seenAt / 1_000);
       });

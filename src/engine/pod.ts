@@ -18,10 +18,12 @@ import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
 import { createEventHub, type EventHub } from '../words/events.ts';
 import { createKeys } from '../words/keys.ts';
+import { fingerprint } from './fingerprint.ts';
 import { createImpostorSweep } from './impostors.ts';
 import { createJournal } from './journal.ts';
 import { createLockKeeper } from './locks.ts';
 import { type Logger, logEvents } from './log.ts';
+import { createMemoryWatch } from './memory-watch.ts';
 import { createPresence } from './presence.ts';
 import { createSweeper } from './sweeper.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -37,6 +39,7 @@ export interface PodOptions {
   clock?: Clock;
   name?: string;
   metricsUrl?: string | null;
+  version?: string;
   watchdog?: boolean;
 }
 
@@ -96,7 +99,9 @@ export function createPod(options: PodOptions): Pod {
   const locks = createLockKeeper({ attempts, queueOf, clock, events });
   const sweeper = createSweeper({ pod: name, redis, keys, laneQueues: [...laneQueues.values()], events });
   const impostors = createImpostorSweep(redis, [...laneQueues.values()], { pod: name, keys, clock, events });
-  const presence = createPresence(redis, keys, name, () => ({
+  const memoryWatch = createMemoryWatch(name, redis, keys, events);
+  const prints = Object.fromEntries(handlers.map(({ lane }) => [lane.name, fingerprint(lane)]));
+  const presence = createPresence({ redis, keys, pod: name, clock, events }, () => ({
     pid: process.pid,
     host: hostname(),
     lanes,
@@ -104,6 +109,8 @@ export function createPod(options: PodOptions): Pod {
     state: state === 'running' ? 'running' : 'draining',
     startedAt,
     metricsUrl: options.metricsUrl ?? null,
+    version: options.version ?? 'unknown',
+    prints,
   }));
   const sources: Source[] = handlers.map((handler) => {
     const laneQueue = queueOf(handler.lane.name);
@@ -164,7 +171,10 @@ export function createPod(options: PodOptions): Pod {
     state = 'stopped';
     locks.stop();
     // With Redis away these would wait for it, and so would whoever stops this pod.
-    await within(LEAVE_MS, Promise.all([sweeper.stop(), impostors.stop(), presence.stop(), journal.stop()]));
+    await within(
+      LEAVE_MS,
+      Promise.all([sweeper.stop(), impostors.stop(), memoryWatch.stop(), presence.stop(), journal.stop()]),
+    );
     await watchdog?.stop();
     await bell.stop();
     redis.disconnect();
@@ -214,6 +224,7 @@ export function createPod(options: PodOptions): Pod {
       sweeper.start();
       impostors.start();
       presence.start();
+      memoryWatch.start();
       for (const source of sources) source.start();
     },
     stop(reason, deadlineMs = 0) {

@@ -2,12 +2,16 @@
 // time of Redis, so that a pod with a wrong clock looks neither dead nor immortal.
 
 import type { Redis } from '../store/connect.ts';
+import type { Clock } from '../words/clock.ts';
+import { toError } from '../words/errors.ts';
+import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
 
 const BEAT_MS = 2_000;
 /** Three beats missed: gone. */
 const GONE_MS = 7_000;
 const FORGET_MS = 60_000;
+const SURE_MS = 200;
 
 export interface PodFacts {
   pid: number;
@@ -17,12 +21,18 @@ export interface PodFacts {
   state: 'running' | 'draining';
   startedAt: number;
   metricsUrl: string | null;
+  /** Of this package. */
+  version: string;
+  /** Lane -> print of its definition: pods that differ run different policies on one lane. */
+  prints: Record<string, string>;
 }
 
 export interface PodSeen extends PodFacts {
   pod: string;
   seenAt: number;
   isAlive: boolean;
+  /** Its clock minus that of Redis; null while it could not be told. */
+  skewMs: number | null;
 }
 
 export interface Presence {
@@ -30,17 +40,35 @@ export interface Presence {
   stop(): Promise<void>;
 }
 
-export function createPresence(redis: Redis, keys: Keys, pod: string, facts: () => PodFacts): Presence {
+export interface PresenceOptions {
+  redis: Redis;
+  keys: Keys;
+  pod: string;
+  clock: Clock;
+  events: EventHub;
+}
+
+export function createPresence({ redis, keys, pod, clock, events }: PresenceOptions, facts: () => PodFacts): Presence {
   let timer: NodeJS.Timeout | undefined;
+  let skewMs: number | null = null;
   const beat = async () => {
-    const seenAt = await redisNow(redis);
-    await redis.hset(keys.pods(), pod, JSON.stringify({ ...facts(), seenAt }));
+    try {
+      const [askedAt, askedMonoAt] = [clock.now(), clock.mono()];
+      const seenAt = await redisNow(redis);
+      const tookMs = clock.mono() - askedMonoAt;
+      // An answer that took long may be from either end of the wait.
+      if (tookMs < SURE_MS) skewMs = Math.round(askedAt + tookMs / 2 - seenAt);
+      await redis.hset(keys.pods(), pod, JSON.stringify({ ...facts(), seenAt, skewMs }));
+    } catch (thrown) {
+      // Redis away is told elsewhere; the next beat says all there is to say.
+      const { name, message } = toError(thrown);
+      if (name === 'ReplyError') events.emit('redis.failing', { what: 'heartbeat', reason: message });
+    }
   };
   return {
     start() {
-      // Redis away is told elsewhere; the next beat says all there is to say.
-      void beat().catch(() => {});
-      timer = setInterval(() => void beat().catch(() => {}), BEAT_MS);
+      void beat();
+      timer = setInterval(() => void beat(), BEAT_MS);
     },
     async stop() {
       clearInterval(timer);
@@ -53,7 +81,7 @@ export function createPresence(redis: Redis, keys: Keys, pod: string, facts: () 
 export async function readPods(redis: Redis, keys: Keys): Promise<PodSeen[]> {
   const [all, nowAt] = await Promise.all([redis.hgetall(keys.pods()), redisNow(redis)]);
   const seen = Object.entries(all).map(([pod, json]) => {
-    const facts = JSON.parse(json) as PodFacts & { seenAt: number };
+    const facts = JSON.parse(json) as PodFacts & { seenAt: number; skewMs: number | null };
     return { ...facts, pod, isAlive: nowAt - facts.seenAt < GONE_MS };
   });
   const forgotten = seen.filter(({ seenAt }) => nowAt - seenAt > FORGET_MS).map(({ pod }) => pod);

@@ -11,10 +11,8 @@ import { JOB_FIELDS } from '../words/keys.ts';
 import type { Outcome } from '../words/outcome.ts';
 import type { Attempt } from './attempt.ts';
 import type { Lane, Retention } from './lane.ts';
+import { createRefusals } from './refusals.ts';
 import { appendStack } from './stack.ts';
-
-/** Redis refuses writes when it is full: the attempt keeps its lock and asks again. */
-const REFUSED_PAUSE_MS = 1_000;
 
 export type Settle = (attempt: Attempt, outcome: Outcome, wantsNext: () => boolean) => Promise<Fetched | undefined>;
 
@@ -28,6 +26,7 @@ export interface SettleOptions {
 
 export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOptions): Settle {
   const keep = { done: createTrimmer(lane.done, clock), dead: createTrimmer(lane.dead, clock) };
+  const refusals = createRefusals();
 
   return async (attempt, wanted, wantsNext) => {
     let outcome = wanted;
@@ -37,14 +36,25 @@ export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOpti
       return undefined;
     }
     attempt.isSettling = true;
-    for (;;) {
+    for (let isRefused = false; ; ) {
+      if (isRefused && !attempt.isLocked()) {
+        events.emit('attempt.lost', { ...ref, reason: 'Redis refused to settle it until its lock ran out' });
+        return undefined;
+      }
+      if (!refusals.mayAsk()) {
+        isRefused = true;
+        await refusals.again();
+        continue;
+      }
       try {
         const fetched = await move({ laneQueue, attempt, outcome, pod, clock, keep }, wantsNext());
+        refusals.answered();
         announce(attempt, outcome, clock, events);
         if (outcome.kind === 'done') attempt.afterDone?.();
         return fetched;
       } catch (error) {
         if (isNotOurs(error)) {
+          refusals.answered();
           events.emit('settle.refused', { ...ref, outcome: outcome.kind });
           return undefined;
         }
@@ -57,11 +67,9 @@ export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOpti
           continue;
         }
         events.emit('redis.failing', { what: `settle in ${ref.lane}`, reason: toError(error).message });
-        if (!attempt.isLocked()) {
-          events.emit('attempt.lost', { ...ref, reason: 'Redis refused to settle it until its lock ran out' });
-          return undefined;
-        }
-        await new Promise((resolve) => setTimeout(resolve, REFUSED_PAUSE_MS));
+        refusals.refused();
+        isRefused = true;
+        await refusals.again();
       }
     }
   };

@@ -48,6 +48,7 @@ export function createSource(options: SourceOptions): Source {
   let feeding: Promise<void> | undefined;
   let isAskedAgain = false;
   let alarm: NodeJS.Timeout | undefined;
+  let refusedUntil = Number.NEGATIVE_INFINITY;
 
   function feed(): Promise<void> {
     if (feeding) isAskedAgain = true;
@@ -66,6 +67,8 @@ export function createSource(options: SourceOptions): Source {
 
   async function fetchUntilIdleOrFull(): Promise<void> {
     while (!isStopping && running < concurrency) {
+      // Whoever ends meanwhile asks for more: 64 attempts that lose their locks together would ask 64 times.
+      if (clock.mono() < refusedUntil) return wakeIn(refusedUntil - clock.mono());
       if (!slots.tryTake()) return slots.whenFree(name, feed);
       const token = `${pod}:${starts++}`;
       const askedAt = clock.mono();
@@ -75,8 +78,8 @@ export function createSource(options: SourceOptions): Source {
       } catch (error) {
         slots.giveBack();
         events.emit('redis.failing', { what: `fetch from ${name}`, reason: toError(error).message });
-        wakeIn(REFUSED_PAUSE_MS);
-        return;
+        refusedUntil = clock.mono() + REFUSED_PAUSE_MS;
+        return wakeIn(REFUSED_PAUSE_MS);
       }
       if (!fetched.job) {
         slots.giveBack();

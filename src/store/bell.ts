@@ -7,6 +7,9 @@ import type { Redis } from './connect.ts';
 /** A marker popped by a pod that died before fetching is lost; every idle lane looks again this often. */
 const LOOK_AGAIN_S = 5;
 const RING_KEY_TTL_S = 60;
+const AWAY_PAUSE_MS = 100;
+/** To pop is to write: while its disk is full Redis refuses it at once, and a pod must not ask ten times a second. */
+const REFUSED_PAUSE_MS = 1_000;
 
 /** Answered when there may be work; `dueAt` is 0 for now, or the instant of the earliest delayed job. */
 export type RingListener = (dueAt: number) => Promise<void> | void;
@@ -22,6 +25,7 @@ export function createBell(blocking: Redis, commands: Redis, ringKey: string): B
   let isBlocked = false;
   let isStopped = false;
   let wake: (() => void) | undefined;
+  let stopPause: (() => void) | undefined;
 
   async function loop(): Promise<void> {
     while (!isStopped) {
@@ -32,9 +36,9 @@ export function createBell(blocking: Redis, commands: Redis, ringKey: string): B
         continue;
       }
       isBlocked = true;
-      const reply = await blocking.bzpopmin(...listening.keys(), ringKey, LOOK_AGAIN_S).catch(() => 'away' as const);
+      const reply = await blocking.bzpopmin(...listening.keys(), ringKey, LOOK_AGAIN_S).catch(toPauseMs);
       isBlocked = false;
-      if (reply === 'away') await pause(100);
+      if (typeof reply === 'number') await pause(reply);
       else if (reply === null) await ringAll();
       else if (reply[0] !== ringKey) await ring(reply[0], Number(reply[2]));
     }
@@ -54,8 +58,16 @@ export function createBell(blocking: Redis, commands: Redis, ringKey: string): B
     await Promise.all(due.map((listener) => listener(0)));
   }
 
+  function toPauseMs(error: Error): number {
+    return error.name === 'ReplyError' ? REFUSED_PAUSE_MS : AWAY_PAUSE_MS;
+  }
+
   function pause(ms: number): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, ms).unref());
+    return new Promise((resolve) => {
+      setTimeout(resolve, ms).unref();
+      if (isStopped) resolve();
+      stopPause = resolve;
+    });
   }
 
   const running = loop();
@@ -82,6 +94,7 @@ export function createBell(blocking: Redis, commands: Redis, ringKey: string): B
       isStopped = true;
       listening.clear();
       wake?.();
+      stopPause?.();
       blocking.disconnect();
       await running;
     },

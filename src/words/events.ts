@@ -41,6 +41,8 @@ export interface Events {
   'redis.lost': { reason: string };
   'redis.back': { awayMs: number };
   'redis.failing': { what: string; reason: string };
+  'redis.full': { ratio: number; limitBytes: number };
+  'redis.roomy': { ratio: number; limitBytes: number };
 }
 
 export type EventName = keyof Events;
@@ -66,6 +68,8 @@ export const EVENT_CATALOGUE = {
   'redis.lost': { level: 'error', journal: false }, // it could not be written; redis.back tells how long
   'redis.back': { level: 'info', journal: true },
   'redis.failing': { level: 'error', journal: false },
+  'redis.full': { level: 'error', journal: true },
+  'redis.roomy': { level: 'info', journal: true },
 } as const satisfies Record<EventName, { level: LogLevel; journal: boolean }>;
 
 export type AnyListener = <N extends EventName>(name: N, data: Events[N]) => void;

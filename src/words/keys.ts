@@ -32,6 +32,8 @@ export interface Keys {
   cancels(): string;
   /** HASH alarm -> JSON of since when. A field is made when something begins and deleted when it is over: each is told once. */
   alarms(): string;
+  /** STRING set by the pod that tells that Redis is nearly full, deleted by the one that tells the end; a day at most. */
+  full(): string;
   /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
   ring(pod: string): string;
 }
@@ -50,6 +52,7 @@ export function createKeys(prefix: string): Keys {
     pause: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:pause`,
     cancels: () => `${prefix}:cancels`,
     alarms: () => `${prefix}:alarms`,
+    full: () => `${prefix}:full`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
   });
 }

@@ -22,6 +22,8 @@ const CONTRACT: Record<string, string[]> = {
   lock_lost_total: ['lane'],
   settle_refused_total: ['lane'],
   pod_last_seen_timestamp_seconds: ['pod'],
+  backlog_ratio: ['lane'],
+  redis_memory_ratio: [],
   build_info: ['version'],
 };
 
@@ -95,10 +97,14 @@ describe('the metrics', () => {
   });
 
   it('look up what lies in Redis at each scrape, and forget what is no longer there', async ({ world }) => {
-    const lane = defineLane({ name: 'a' });
+    const lane = defineLane({ name: 'a', backlog: 4 });
     const queue = world.queue(lane);
     const metrics = createMetrics('1');
-    metrics.watchLanes([queue], () => readPods(world.redis, world.keys));
+    metrics.watchLanes(
+      [queue],
+      () => readPods(world.redis, world.keys),
+      () => lane.backlog,
+    );
     const pod = await world.pod([handle(lane, { run: () => dead('no') })]);
     const producer = await world.producer();
     const { id } = await producer.add(lane, null);
@@ -107,6 +113,10 @@ describe('the metrics', () => {
     expect(await valueIn(metrics, 'lane_jobs', { lane: 'a', state: 'dead' })).toBe(1);
     expect(await valueIn(metrics, 'lane_jobs', { lane: 'a', state: 'waiting' })).toBe(0);
     expect(await valueIn(metrics, 'dead_jobs', { lane: 'a' })).toBe(1);
+    expect(await valueIn(metrics, 'backlog_ratio', { lane: 'a' })).toBe(1 / 4);
+    const ratio = await valueIn(metrics, 'redis_memory_ratio', {});
+    expect(ratio).toBeGreaterThan(0);
+    expect(ratio).toBeLessThan(1);
     await vi.waitFor(
       async () =>
         expect(await valueIn(metrics, 'pod_last_seen_timestamp_seconds', { pod: pod.name })).toBeGreaterThan(1e9),

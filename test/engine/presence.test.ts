@@ -15,6 +15,8 @@ const facts: PodFacts = {
   state: 'running',
   startedAt: 0,
   metricsUrl: null,
+  version: '1',
+  prints: {},
 };
 
 /** As a pod would have said it, so long ago by the clock of Redis. */

@@ -3,6 +3,7 @@
 
 import { runFaults } from './harness/suite.ts';
 import * as blocked from './scenarios/blocked.ts';
+import * as diskFull from './scenarios/disk-full.ts';
 import * as doomed from './scenarios/doomed.ts';
 import * as drained from './scenarios/drained.ts';
 import * as flushed from './scenarios/flushed.ts';
@@ -24,6 +25,7 @@ runFaults(
     ['a pod stopped and continued', stopped.run],
     ['SIGTERM under load', drained.run],
     ['Redis hung', redisHung.run],
+    ['the disk of Redis full', diskFull.run],
     ['an event loop blocked', blocked.run],
     ['two SIGTERMs while settling', hurried.run],
     ['Redis restarted', redisGone.runRestarted],

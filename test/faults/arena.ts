@@ -24,6 +24,8 @@ export interface FaultOptions {
   seed: number;
   /** The form that `npm test` runs: fewer jobs, shorter faults. */
   short: boolean;
+  /** Where its Redis keeps its data; a folder that goes with the run, unless one is given. */
+  dataDir?: string;
 }
 
 export interface Arrival {
@@ -56,7 +58,7 @@ export interface Arena {
 /** Runs one fault to its reckoning. Never throws: what went wrong is in the evidence. */
 export async function inArena(
   fault: string,
-  { seed }: FaultOptions,
+  { seed, dataDir }: FaultOptions,
   drainMs: number,
   body: (arena: Arena, evidence: Evidence) => Promise<void>,
 ): Promise<Evidence> {
@@ -64,7 +66,7 @@ export async function inArena(
   const startedAt = performance.now();
   const cleanups: (() => unknown)[] = [];
   try {
-    const arena = await openArena(seed, cleanups);
+    const arena = await openArena(seed, cleanups, dataDir);
     await body(arena, evidence);
     await reckon(arena, evidence, drainMs);
     await leave(arena, evidence);
@@ -83,11 +85,11 @@ export async function inArena(
   return evidence;
 }
 
-async function openArena(seed: number, cleanups: (() => unknown)[]): Promise<Arena> {
+async function openArena(seed: number, cleanups: (() => unknown)[], givenDir?: string): Promise<Arena> {
   const defer = (cleanup: () => unknown) => void cleanups.push(cleanup);
   const random = createRandom(seed);
-  const dataDir = await mkdtemp(join(tmpdir(), 'lanekeeper-fault-'));
-  defer(() => rm(dataDir, { recursive: true, force: true }));
+  const dataDir = givenDir ?? (await mkdtemp(join(tmpdir(), 'lanekeeper-fault-')));
+  if (!givenDir) defer(() => rm(dataDir, { recursive: true, force: true }));
   const cacheDir = join(ROOT, '.lanekeeper', 'server');
   const redis = await startEmbeddedRedis({ dataDir, cacheDir, say: () => {} });
   defer(async () => {

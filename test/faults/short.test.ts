@@ -3,6 +3,7 @@
 
 import { runFaults } from './harness/suite.ts';
 import * as blocked from './scenarios/blocked.ts';
+import * as diskFull from './scenarios/disk-full.ts';
 import * as drained from './scenarios/drained.ts';
 import * as flushed from './scenarios/flushed.ts';
 import * as hurried from './scenarios/hurried.ts';
@@ -22,6 +23,7 @@ runFaults(
     ['SIGTERM under load', drained.run],
     ['two SIGTERMs while settling', hurried.run],
     ['Redis hung', redisHung.run],
+    ['the disk of Redis full', diskFull.run],
     ['Redis gone for a while', redisGone.runGone],
     ['Redis restarted', redisGone.runRestarted],
     ['poisoned handlers', poisoned.run],

@@ -22,6 +22,7 @@ const make = {
   pause: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.pause({ name: other, tag }),
   cancels: (keys: ReturnType<typeof createKeys>) => keys.cancels(),
   alarms: (keys: ReturnType<typeof createKeys>) => keys.alarms(),
+  full: (keys: ReturnType<typeof createKeys>) => keys.full(),
   ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
 };
 const ofUpstream = ['queuePrefix', 'reservation', 'journal', 'orphans', 'pause'] as const;

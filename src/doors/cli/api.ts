@@ -18,7 +18,11 @@ export async function runApi(options: { dir: string }, version: string): Promise
   const keys = createKeys(config.prefix);
   const metrics = createMetrics(version);
   const queues = [...lanes.values()].map((lane) => openLaneQueue(redis, keys, lane));
-  metrics.watchLanes(queues, () => readPods(redis, keys));
+  metrics.watchLanes(
+    queues,
+    () => readPods(redis, keys),
+    (lane) => lanes.get(lane)?.backlog,
+  );
   const ready = async () => {
     await redis.ping();
   };

@@ -50,6 +50,7 @@ export async function runWorker(options: WorkerOptions, version: string): Promis
     events,
     name,
     metricsUrl: ops.url,
+    version,
   });
   const running = pod;
   onLeave((reason, isHurry) => {
