@@ -48,6 +48,7 @@ export function createMetrics(version: string): Metrics {
         duration.observe(lane, durationMs / 1_000);
         if (outcome === 'dead') dead.add(lane, ofClass ?? 'fatal');
       });
+      events.on('job.cancelled', ({ lane }) => jobs.add(lane, 'cancelled'));
       events.on('job.buried', ({ lane, class: ofClass }) => dead.add(lane, ofClass));
       events.on('attempt.lost', ({ lane }) => lockLost.add(lane));
       events.on('settle.refused', ({ lane }) => refused.add(lane));

@@ -17,6 +17,7 @@ import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
 import { createEventHub, type EventHub } from '../words/events.ts';
 import { createKeys } from '../words/keys.ts';
+import { createCancelKeeper } from './cancel-keeper.ts';
 import { createImpostorSweep } from './impostors.ts';
 import { createJournal } from './journal.ts';
 import { createLockKeeper } from './locks.ts';
@@ -94,6 +95,7 @@ export function createPod(options: PodOptions): Pod {
   const locks = createLockKeeper({ attempts, queueOf, clock, events });
   const sweeper = createSweeper({ pod: name, redis, keys, laneQueues: [...laneQueues.values()], events });
   const impostors = createImpostorSweep(redis, [...laneQueues.values()], { pod: name, keys, clock, events });
+  const cancels = createCancelKeeper({ attempts, laneQueues, redis, keys, clock, events });
   const presence = createPresence(redis, keys, name, () => ({
     pid: process.pid,
     host: hostname(),
@@ -151,7 +153,10 @@ export function createPod(options: PodOptions): Pod {
     state = 'stopped';
     locks.stop();
     // With Redis away these would wait for it, and so would whoever stops this pod.
-    await within(LEAVE_MS, Promise.all([sweeper.stop(), impostors.stop(), presence.stop(), journal.stop()]));
+    await within(
+      LEAVE_MS,
+      Promise.all([sweeper.stop(), impostors.stop(), cancels.stop(), presence.stop(), journal.stop()]),
+    );
     await watchdog?.stop();
     await bell.stop();
     redis.disconnect();
@@ -199,6 +204,7 @@ export function createPod(options: PodOptions): Pod {
       locks.start();
       sweeper.start();
       impostors.start();
+      cancels.start();
       presence.start();
       for (const source of sources) source.start();
     },

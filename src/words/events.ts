@@ -28,7 +28,9 @@ export interface Events {
   'admission.decided': JobRef & { verdict: 'park' | 'refuse'; gate: Gate | null; reason: string };
   'settle.refused': JobRef & { attempt: number; outcome: string };
   'job.stalled': JobRef;
-  'job.cancelled': JobRef & { reason: string | null; before: string };
+  /** `who` ordered it, when that is not who writes it: an active job is cancelled by its pod. */
+  'job.cancelled': JobRef & { reason: string | null; before: string; who?: string };
+  'cancel.ordered': JobRef & { reason: string | null };
   /** By a sweep, not by its own attempt. `was` is the state it was found in. */
   'job.buried': JobRef & { class: FailureClass; reason: string; was: string };
   'job.recovered': JobRef & { reason: string };
@@ -54,6 +56,7 @@ export const EVENT_CATALOGUE = {
   'settle.refused': { level: 'warn', journal: true },
   'job.stalled': { level: 'warn', journal: true },
   'job.cancelled': { level: 'info', journal: true },
+  'cancel.ordered': { level: 'info', journal: true }, // written by who orders it; job.cancelled follows
   'job.buried': { level: 'error', journal: true },
   'job.recovered': { level: 'warn', journal: true },
   'job.replayed': { level: 'info', journal: true },

@@ -2,8 +2,8 @@
 
 import { text } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
-import { cancelJob } from '../../path/cancel.ts';
-import { countJobs, explainJob, isJobState, type JobView, listJobs } from '../../path/inspect.ts';
+import { cancelAnyJob } from '../../path/cancel-orders.ts';
+import { countJobs, explainJob, isJobState, listJobs } from '../../path/inspect.ts';
 import { JOB_STATES } from '../../path/job-state.ts';
 import type { AddOptions } from '../../path/producer.ts';
 import { systemClock } from '../../words/clock.ts';
@@ -84,15 +84,19 @@ export function addJobCommands(program: Command): void {
       ]);
     });
 
-  laneCommand(program, 'cancel', 'take a job out of its lane before it runs')
+  laneCommand(program, 'cancel', 'take a job out of its lane, also while it runs')
     .argument('<id>', 'the job')
     .option('--reason <text>', 'why, for the journal')
     .action(async (laneName: string, id: string, options: { dir: string; json?: boolean; reason?: string }) => {
       await using session = await openSession(options);
       const lane = session.lane(laneName);
-      const job: JobView = await cancelJob(session.queue(lane), id);
       const { reason = null } = options;
-      await session.append('job.cancelled', { lane: lane.name, job: id, reason, before: job.state });
+      const { keys, who } = session;
+      const onOrdered = () => session.append('cancel.ordered', { lane: lane.name, job: id, reason });
+      const laneQueue = session.queue(lane);
+      const { job, by } = await cancelAnyJob({ laneQueue, keys, id, who, reason, clock: systemClock, onOrdered });
+      if (by === 'caller')
+        await session.append('job.cancelled', { lane: lane.name, job: id, reason, before: job.state });
       if (options.json) return sayJson({ lane: lane.name, id, state: 'cancelled', before: job.state });
       say(`cancelled ${id} of ${lane.name}, which was ${job.state}`);
     });
