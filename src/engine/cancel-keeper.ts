@@ -45,7 +45,7 @@ export function createCancelKeeper(options: CancelKeeperOptions): CancelKeeper {
     try {
       for (const order of await readCancelOrders(redis, keys)) {
         if (endAttempt(order)) continue;
-        if (clock.now() - order.at >= RIPE_MS) await takeOut(order);
+        if (clock.now() - order.orderedAt >= RIPE_MS) await takeOut(order);
       }
     } catch (error) {
       events.emit('redis.failing', { what: 'read cancel orders', reason: toError(error).message });

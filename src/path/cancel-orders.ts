@@ -24,7 +24,7 @@ export interface CancelOrder {
   enqueuedAt: number;
   who: string;
   reason: string | null;
-  at: number;
+  orderedAt: number;
 }
 
 export async function readCancelOrders(redis: Redis, keys: Keys): Promise<CancelOrder[]> {
@@ -78,7 +78,14 @@ export async function cancelAnyJob(request: CancelRequest): Promise<Cancelled> {
       `expected fewer than ${MAX_OPEN} open cancel orders: no pod carries them out`,
     );
   }
-  const order: CancelOrder = { lane: job.lane, job: id, enqueuedAt: job.enqueuedAt, who, reason, at: clock.now() };
+  const order: CancelOrder = {
+    lane: job.lane,
+    job: id,
+    enqueuedAt: job.enqueuedAt,
+    who,
+    reason,
+    orderedAt: clock.now(),
+  };
   await redis
     .multi()
     .hset(keys.cancels(), fieldOf(job.lane, id), JSON.stringify(order))

@@ -35,6 +35,8 @@ export interface Events {
   'job.buried': JobRef & { class: FailureClass; reason: string; was: string };
   'job.recovered': JobRef & { reason: string };
   'job.replayed': JobRef & { reason: string | null; class: FailureClass | null };
+  'lane.paused': { lane: string; reason: string | null };
+  'lane.resumed': { lane: string; reason: string | null };
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
   'pod.stopped': { returned: number };
@@ -60,6 +62,8 @@ export const EVENT_CATALOGUE = {
   'job.buried': { level: 'error', journal: true },
   'job.recovered': { level: 'warn', journal: true },
   'job.replayed': { level: 'info', journal: true },
+  'lane.paused': { level: 'info', journal: true },
+  'lane.resumed': { level: 'info', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },
   'pod.stopped': { level: 'info', journal: true },

@@ -135,7 +135,7 @@ describe('a cancel of an active job', () => {
     await world.redis.hset(
       world.keys.cancels(),
       'halted/j_again',
-      JSON.stringify({ lane: 'halted', job: 'j_again', enqueuedAt: 5, who: 'ann@desk', reason: null, at: 5 }),
+      JSON.stringify({ lane: 'halted', job: 'j_again', enqueuedAt: 5, who: 'ann@desk', reason: null, orderedAt: 5 }),
     );
     await queue.queue.add('n', 1, { jobId: 'j_again' });
     await world.pod([handle(lane, { run: () => held.opened })]);

@@ -2,9 +2,11 @@
 
 import { text } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
-import { cancelAnyJob } from '../../path/cancel-orders.ts';
+import { alarmsOf, readAlarms } from '../../engine/alarms.ts';
+import { cancelAnyJob, findCancelOrder } from '../../path/cancel-orders.ts';
 import { countJobs, explainJob, isJobState, listJobs } from '../../path/inspect.ts';
 import { JOB_STATES } from '../../path/job-state.ts';
+import { readPause } from '../../path/pause.ts';
 import type { AddOptions } from '../../path/producer.ts';
 import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
@@ -70,7 +72,13 @@ export function addJobCommands(program: Command): void {
     .action(async (laneName: string, id: string, options: { dir: string; json?: boolean }) => {
       await using session = await openSession(options);
       const lane = session.lane(laneName);
-      const why = await explainJob(session.queue(lane), lane, id, (await session.pods(lane)).length);
+      const { redis, keys } = session;
+      const laneQueue = session.queue(lane);
+      const why = await explainJob(laneQueue, lane, id, (await session.pods(lane)).length, async (job) => ({
+        pause: await readPause(laneQueue, keys),
+        cancel: await findCancelOrder(redis, keys, job),
+        alarms: alarmsOf(await readAlarms(redis, keys), lane.name, systemClock.now()),
+      }));
       if (options.json) return sayJson(why);
       const nowAt = systemClock.now();
       sayFacts([
@@ -81,6 +89,7 @@ export function addJobCommands(program: Command): void {
         ['until', when(why.untilAt, nowAt)],
         ['place', why.place],
         ['because', why.because],
+        ['alarm', why.alarms?.join('\n')],
       ]);
     });
 
