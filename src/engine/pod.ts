@@ -22,6 +22,7 @@ import { createImpostorSweep } from './impostors.ts';
 import { createJournal } from './journal.ts';
 import { createLockKeeper } from './locks.ts';
 import { type Logger, logEvents } from './log.ts';
+import { createOverdueWatch } from './overdue.ts';
 import { createPresence } from './presence.ts';
 import { createSweeper } from './sweeper.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -96,6 +97,14 @@ export function createPod(options: PodOptions): Pod {
   const sweeper = createSweeper({ pod: name, redis, keys, laneQueues: [...laneQueues.values()], events });
   const impostors = createImpostorSweep(redis, [...laneQueues.values()], { pod: name, keys, clock, events });
   const cancels = createCancelKeeper({ attempts, laneQueues, redis, keys, clock, events });
+  const overdue = createOverdueWatch({
+    who: name,
+    redis,
+    keys,
+    clock,
+    events,
+    lanes: handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) })),
+  });
   const presence = createPresence(redis, keys, name, () => ({
     pid: process.pid,
     host: hostname(),
@@ -155,7 +164,7 @@ export function createPod(options: PodOptions): Pod {
     // With Redis away these would wait for it, and so would whoever stops this pod.
     await within(
       LEAVE_MS,
-      Promise.all([sweeper.stop(), impostors.stop(), cancels.stop(), presence.stop(), journal.stop()]),
+      Promise.all([sweeper.stop(), impostors.stop(), cancels.stop(), overdue.stop(), presence.stop(), journal.stop()]),
     );
     await watchdog?.stop();
     await bell.stop();
@@ -205,6 +214,7 @@ export function createPod(options: PodOptions): Pod {
       sweeper.start();
       impostors.start();
       cancels.start();
+      overdue.start();
       presence.start();
       for (const source of sources) source.start();
     },

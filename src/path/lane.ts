@@ -44,6 +44,7 @@ export interface LaneOptions<S extends StandardSchemaV1> {
   pods?: 'all' | 'one';
   backlog?: number;
   dedupe?: unknown;
+  /** A job that waits longer than this is told as overdue. Default: never. */
   due?: Duration;
 }
 
@@ -54,6 +55,7 @@ export interface Lane<In = unknown, Out = In> extends LaneAddress {
   readonly priority: number;
   readonly retry: RetryPolicy;
   readonly timeoutMs: number;
+  readonly dueMs: number | undefined;
   readonly done: Retention;
   readonly dead: Retention;
   readonly runbook: string | undefined;
@@ -103,14 +105,14 @@ export const LANE_RULES = {
   pods: later("'all' or 'one'", 'all'),
   backlog: later('a whole number'),
   dedupe: later("'content', a function, { by, for } or false"),
-  due: later(DURATION_FORM),
+  due: { expected: `${DURATION_FORM}, more than 0`, read: toPositiveMs, optional: true },
 } as const satisfies OptionRules;
 
 export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown>>(
   options: LaneOptions<S>,
 ): Lane<StandardSchemaV1.InferInput<S>, StandardSchemaV1.InferOutput<S>> {
   const { values, unbuilt } = readOptions('lane', LANE_RULES, options);
-  const { name, upstream, payload, concurrency, priority, retry, timeout, done, dead, runbook } = values;
+  const { name, upstream, payload, concurrency, priority, retry, timeout, due, done, dead, runbook } = values;
   if (options.displaced !== undefined && values.ownership !== 'exclusive') {
     throw new LanekeeperError(
       'LK_DEFINITION',
@@ -126,6 +128,7 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
     priority,
     retry,
     timeoutMs: timeout,
+    dueMs: due,
     done,
     dead,
     runbook,

@@ -37,6 +37,15 @@ export interface Events {
   'job.replayed': JobRef & { reason: string | null; class: FailureClass | null };
   'lane.paused': { lane: string; reason: string | null };
   'lane.resumed': { lane: string; reason: string | null };
+  /** Each is told once when it begins, and its counterpart once when it is over. */
+  'lane.overdue': { lane: string; job: string; ageMs: number; dueMs: number };
+  'lane.recovered': { lane: string; forMs: number };
+  'lane.overparked': { lane: string; job: string; lateMs: number };
+  'lane.unparked': { lane: string; forMs: number };
+  'lane.unattended': { lane: string; job: string; ageMs: number };
+  'lane.attended': { lane: string; forMs: number };
+  'pod.silent': { pod: string; silentMs: number; lanes: string[] };
+  'pod.heard': { pod: string; forMs: number };
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
   'pod.stopped': { returned: number };
@@ -64,6 +73,14 @@ export const EVENT_CATALOGUE = {
   'job.replayed': { level: 'info', journal: true },
   'lane.paused': { level: 'info', journal: true },
   'lane.resumed': { level: 'info', journal: true },
+  'lane.overdue': { level: 'warn', journal: true },
+  'lane.recovered': { level: 'info', journal: true },
+  'lane.overparked': { level: 'warn', journal: true },
+  'lane.unparked': { level: 'info', journal: true },
+  'lane.unattended': { level: 'error', journal: true },
+  'lane.attended': { level: 'info', journal: true },
+  'pod.silent': { level: 'error', journal: true },
+  'pod.heard': { level: 'info', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },
   'pod.stopped': { level: 'info', journal: true },

@@ -1,10 +1,15 @@
-// `api`: one HTTP door for the fleet: health, readiness and the metrics of all lanes.
+// `api`: one HTTP door for the fleet: health, readiness and the metrics of all lanes; and it watches over lanes that no pod runs.
 
-import { createLog } from '../../engine/log.ts';
+import { hostname } from 'node:os';
+import { createJournal } from '../../engine/journal.ts';
+import { createLog, logEvents } from '../../engine/log.ts';
 import { createMetrics } from '../../engine/metrics.ts';
+import { createOverdueWatch } from '../../engine/overdue.ts';
 import { readPods } from '../../engine/presence.ts';
 import { connectRedis } from '../../store/connect.ts';
 import { openLaneQueue } from '../../store/lane-queue.ts';
+import { systemClock } from '../../words/clock.ts';
+import { createEventHub } from '../../words/events.ts';
 import { createKeys } from '../../words/keys.ts';
 import { createOpsApp, listen } from '../api/ops-server.ts';
 import { onLeave, tellReady } from './leaving.ts';
@@ -17,16 +22,30 @@ export async function runApi(options: { dir: string }, version: string): Promise
   const log = createLog(config.logLevel, 'api');
   const keys = createKeys(config.prefix);
   const metrics = createMetrics(version);
-  const queues = [...lanes.values()].map((lane) => openLaneQueue(redis, keys, lane));
-  metrics.watchLanes(queues, () => readPods(redis, keys));
+  const watched = [...lanes.values()].map((lane) => ({ lane, laneQueue: openLaneQueue(redis, keys, lane) }));
+  metrics.watchLanes(
+    watched.map(({ laneQueue }) => laneQueue),
+    () => readPods(redis, keys),
+  );
+  const events = createEventHub((error) => log.error({ err: error }, 'listener.failed'));
+  logEvents(log, events);
+  metrics.subscribe(events);
+  const who = `api@${hostname()}`;
+  const journal = createJournal({ redis, keys, who, tagOf: (lane) => lanes.get(lane)?.tag, clock: systemClock });
+  journal.subscribe(events);
+  // Pods watch their own lanes; a lane that no pod runs is seen from here.
+  const overdue = createOverdueWatch({ who, redis, keys, clock: systemClock, events, lanes: watched });
   const ready = async () => {
     await redis.ping();
   };
   const app = createOpsApp({ registry: metrics.registry, ready, who: { role: 'api', version } });
   const ops = await listen(app, config.host, config.port);
   onLeave(() => {
-    void ops.close().then(() => process.exit(0));
+    void Promise.all([ops.close(), overdue.stop()])
+      .then(() => journal.stop())
+      .finally(() => process.exit(0));
   });
+  overdue.start();
   log.info({ url: ops.url }, 'api.listening');
   tellReady({ role: 'api', url: ops.url });
 }
