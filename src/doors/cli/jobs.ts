@@ -6,7 +6,7 @@ import { alarmsOf, readAlarms } from '../../engine/alarms.ts';
 import { cancelAnyJob, findCancelOrder } from '../../path/cancel-orders.ts';
 import { countJobs, explainJob, isJobState, listJobs } from '../../path/inspect.ts';
 import { JOB_STATES } from '../../path/job-state.ts';
-import { readPause } from '../../path/pause.ts';
+import { readPause, sayPause } from '../../path/pause.ts';
 import type { AddOptions } from '../../path/producer.ts';
 import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
@@ -89,6 +89,8 @@ export function addJobCommands(program: Command): void {
         ['until', when(why.untilAt, nowAt)],
         ['place', why.place],
         ['because', why.because],
+        ['lane', why.pause === undefined || why.gate === 'pause' ? null : sayPause(why.pause)],
+        ['cancel', why.cancel ? `ordered by ${why.cancel.who}: ${why.cancel.reason ?? 'no reason given'}` : null],
         ['alarm', why.alarms?.join('\n')],
       ]);
     });
