@@ -46,18 +46,14 @@ export async function readHeads({ redis, backend, jobKey }: LaneQueue, nowAt: nu
   const lowestRank = Math.floor(Number(lowest[1] ?? 0) / PRIORITY_STEP) * PRIORITY_STEP;
   const starving = lowest.length > 0 ? await redis.zrangebyscore(prioritized, lowestRank, '+inf', 'LIMIT', 0, 1) : [];
   const jobs = [...new Set([...(next === null ? [] : [next]), ...ranked, ...starving])];
-  const heads = await Promise.all(
-    jobs.map(async (job) => {
-      const [timestamp, opts, until, since] = await redis.hmget(
-        jobKey(job),
-        'timestamp',
-        'opts',
-        JOB_FIELDS.until,
-        JOB_FIELDS.since,
-      );
-      return { job, sinceAt: Math.max(Number(timestamp) + delayOf(opts), Number(until ?? 0), Number(since ?? 0)) };
-    }),
-  );
+  const read = jobs.map(async (job) => {
+    const fields = [JOB_FIELDS.until, JOB_FIELDS.since];
+    const [timestamp, opts, ...instants] = await redis.hmget(jobKey(job), 'timestamp', 'opts', ...fields);
+    // Taken and removed since it was seen at the head.
+    if (!timestamp) return [];
+    return [{ job, sinceAt: Math.max(Number(timestamp) + delayOf(opts), ...instants.map(Number)) }];
+  });
+  const heads = (await Promise.all(read)).flat();
   const dueAt = Math.floor(Number(due[1] ?? Number.POSITIVE_INFINITY) / DELAY_STEP);
   const late = due[0] !== undefined && dueAt <= nowAt ? { job: due[0], sinceAt: dueAt } : undefined;
   const [oldest] = [...heads, ...(late ? [late] : [])].sort((a, b) => a.sinceAt - b.sinceAt);

@@ -107,6 +107,15 @@ describe('a lane that is overdue', () => {
   });
 });
 
+describe('the heads of a lane', () => {
+  it('leave out a job that is gone by the time it is read', async ({ world }) => {
+    const queue = world.queue(lane);
+    const id = await addedAgo(queue, 90_000);
+    await world.redis.del(queue.jobKey(id));
+    expect((await readHeads(queue, systemClock.now())).oldest).toBeUndefined();
+  });
+});
+
 describe('a parked job beyond its until', () => {
   it('is told once while a pod could take it, and once when it is gone', async ({ world }) => {
     const queue = world.queue(lane);
