@@ -82,18 +82,21 @@ it('cancel of a job whose pod is frozen says so in one line; why tells the order
   });
 });
 
-it('a pod from dist/ buries an impostor: the scripts lie where it looks for them', async ({ world }) => {
-  const pod = world.spawn(['worker', '--lanes', 'publish']);
-  pod.stdout?.resume();
-  pod.stderr?.resume();
-  const queue = world.queue(publish);
-  await queue.queue.add('n', { title: 'a', body: 'b' }, { jobId: 'wait' }).catch(() => undefined);
-  await vi.waitFor(
-    async () => {
-      expect(await json(world, 'dead', 'publish')).toMatchObject([
-        { class: 'refused', reason: expect.stringContaining("its id 'wait' is a name of the queue's own") },
-      ]);
-    },
-    { timeout: 30_000, interval: 200 },
-  );
-});
+it.for([[['worker', '--lanes', 'publish']], [['api']]])(
+  '%j from dist/ buries an impostor: the scripts lie where it looks for them',
+  async ([args], { world }) => {
+    const pod = world.spawn(args as string[]);
+    pod.stdout?.resume();
+    pod.stderr?.resume();
+    const queue = world.queue(publish);
+    await queue.queue.add('n', { title: 'a', body: 'b' }, { jobId: 'wait' }).catch(() => undefined);
+    await vi.waitFor(
+      async () => {
+        expect(await json(world, 'dead', 'publish')).toMatchObject([
+          { class: 'refused', reason: expect.stringContaining("its id 'wait' is a name of the queue's own") },
+        ]);
+      },
+      { timeout: 30_000, interval: 200 },
+    );
+  },
+);

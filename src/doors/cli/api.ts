@@ -1,6 +1,7 @@
-// `api`: one HTTP door for the fleet: health, readiness and the metrics of all lanes; and it watches over lanes that no pod runs.
+// `api`: one HTTP door for the fleet: health, readiness and the metrics of all lanes; and it watches over all lanes, also those that no pod runs.
 
 import { hostname } from 'node:os';
+import { createImpostorSweep } from '../../engine/impostors.ts';
 import { createJournal } from '../../engine/journal.ts';
 import { createLog, logEvents } from '../../engine/log.ts';
 import { createMetrics } from '../../engine/metrics.ts';
@@ -23,17 +24,16 @@ export async function runApi(options: { dir: string }, version: string): Promise
   const keys = createKeys(config.prefix);
   const metrics = createMetrics(version);
   const watched = [...lanes.values()].map((lane) => ({ lane, laneQueue: openLaneQueue(redis, keys, lane) }));
-  metrics.watchLanes(
-    watched.map(({ laneQueue }) => laneQueue),
-    () => readPods(redis, keys),
-  );
+  const laneQueues = watched.map(({ laneQueue }) => laneQueue);
+  metrics.watchLanes(laneQueues, () => readPods(redis, keys));
   const events = createEventHub((error) => log.error({ err: error }, 'listener.failed'));
   logEvents(log, events);
   metrics.subscribe(events);
   const who = `api@${hostname()}`;
   const journal = createJournal({ redis, keys, who, tagOf: (lane) => lanes.get(lane)?.tag, clock: systemClock });
   journal.subscribe(events);
-  // Pods watch their own lanes; a lane that no pod runs is seen from here.
+  // Pods watch and sweep their own lanes; a lane that no pod runs is seen from here, and takes jobs though nobody runs them.
+  const impostors = createImpostorSweep(redis, laneQueues, { pod: who, keys, clock: systemClock, events });
   const overdue = createOverdueWatch({ who, redis, keys, clock: systemClock, events, lanes: watched });
   const ready = async () => {
     await redis.ping();
@@ -41,11 +41,12 @@ export async function runApi(options: { dir: string }, version: string): Promise
   const app = createOpsApp({ registry: metrics.registry, ready, who: { role: 'api', version } });
   const ops = await listen(app, config.host, config.port);
   onLeave(() => {
-    void Promise.all([ops.close(), overdue.stop()])
+    void Promise.all([ops.close(), overdue.stop(), impostors.stop()])
       .then(() => journal.stop())
       .finally(() => process.exit(0));
   });
   overdue.start();
+  impostors.start();
   log.info({ url: ops.url }, 'api.listening');
   tellReady({ role: 'api', url: ops.url });
 }
