@@ -1,4 +1,5 @@
-// `api`: one HTTP door for the fleet: health, readiness and the metrics of all lanes; and it watches over all lanes, also those that no pod runs.
+// `api`: one HTTP door for the fleet: health, readiness and the metrics of all lanes. It also watches over all lanes, those that
+// no pod runs among them.
 
 import { hostname } from 'node:os';
 import { createImpostorSweep } from '../../engine/impostors.ts';
