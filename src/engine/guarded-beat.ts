@@ -24,13 +24,17 @@ export interface GuardedBeatOptions {
 export function createGuardedBeat({ what, who, redis, guard, everyMs, events, work }: GuardedBeatOptions): GuardedBeat {
   let timer: NodeJS.Timeout | undefined;
   let working: Promise<void> | undefined;
+  let isFailing = false;
 
   async function beat(): Promise<void> {
     try {
       // A little shorter than the period, so that the same process may win again.
       if (await redis.set(guard, who, 'PX', everyMs - Math.min(200, everyMs / 4), 'NX')) await work();
+      isFailing = false;
     } catch (error) {
-      events.emit('redis.failing', { what, reason: toError(error).message });
+      // Told when it begins: with Redis away this comes round every time.
+      if (!isFailing) events.emit('redis.failing', { what, reason: toError(error).message });
+      isFailing = true;
     }
   }
 

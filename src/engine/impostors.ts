@@ -100,6 +100,8 @@ async function bury(laneQueue: LaneQueue, name: ReservedName, { pod, keys, clock
       stalled: backend.toKey('stalled'),
       marker: laneQueue.marker,
       orphans: keys.orphans(lane),
+      // BullMQ would take every later job of that deduplication id for a repetition of this one.
+      dedupe: backend.toKey(`de:${raw.deid ?? ''}`),
     },
     { name, id, reason, stacks: appendStack(raw.stacktrace, facts, error), at },
   );

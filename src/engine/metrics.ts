@@ -1,11 +1,13 @@
 // Prometheus metrics, counted from events and, for what lies in Redis, looked up when somebody scrapes.
 
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { readHeads } from '../path/heads.ts';
 import { countJobs } from '../path/inspect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { readInfo, toMemory } from '../store/redis-info.ts';
 import type { EventHub } from '../words/events.ts';
 import { createDistribution, createMeter } from './meters.ts';
+import { redisNow } from './presence.ts';
 
 /** From a cache hit to a slow model; the last bucket is the longest timeout people set. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -37,6 +39,7 @@ export function createMetrics(version: string): Metrics {
   const refused = counter('settle_refused_total', 'Settles refused because another pod had the job', ['lane']);
   const degraded = counter('degraded_total', 'Optional steps that failed and were replaced', ['lane', 'class']);
   const admission = counter('admission_total', 'Admissions that did not admit', ['lane', 'verdict', 'gate']);
+  const alarms = counter('alarms_total', 'Alarms raised, each once when it began', ['alarm', 'lane']);
   const duration = histogram('job_duration_seconds', 'From the start of an attempt to its settle');
   const wait = histogram('job_wait_seconds', 'From being added to the start of the first attempt');
   const build = new Gauge({ name: 'lanekeeper_build_info', help: 'Version', labelNames: ['version'], registers });
@@ -54,6 +57,10 @@ export function createMetrics(version: string): Metrics {
         duration.observe(lane, durationMs / 1_000);
         if (outcome === 'dead') dead.add(lane, ofClass ?? 'fatal');
       });
+      for (const name of ['lane.overdue', 'lane.overparked', 'lane.unattended'] as const)
+        events.on(name, ({ lane }) => alarms.add(name, lane));
+      events.on('pod.silent', () => alarms.add('pod.silent', ''));
+      events.on('job.cancelled', ({ lane }) => jobs.add(lane, 'cancelled'));
       events.on('job.buried', ({ lane, class: ofClass }) => dead.add(lane, ofClass));
       events.on('step.degraded', ({ lane, class: ofClass }) => degraded.add(lane, ofClass));
       events.on('attempt.lost', ({ lane }) => lockLost.add(lane));
@@ -109,6 +116,15 @@ export function createMetrics(version: string): Metrics {
           if (memory) self.set(memory.ratio);
         },
       );
+      gauge('oldest_waiting_seconds', 'Since when the oldest waiting job could have run', ['lane'], async (self) => {
+        const nowAt = laneQueues[0] ? await redisNow(laneQueues[0].redis) : 0;
+        await Promise.all(
+          laneQueues.map(async (laneQueue) => {
+            const { oldest } = await readHeads(laneQueue, nowAt);
+            self.set({ lane: laneQueue.lane.name }, oldest ? (nowAt - oldest.sinceAt) / 1_000 : 0);
+          }),
+        );
+      });
       gauge('pod_last_seen_timestamp_seconds', 'When a pod last said that it runs', ['pod'], async (self) => {
         for (const { pod, seenAt } of await readPodsSeen()) self.set({ pod }, seenAt / 1_000);
       });

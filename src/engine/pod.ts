@@ -18,12 +18,14 @@ import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
 import { createEventHub, type EventHub } from '../words/events.ts';
 import { createKeys } from '../words/keys.ts';
+import { createCancelKeeper } from './cancel-keeper.ts';
 import { fingerprint } from './fingerprint.ts';
 import { createImpostorSweep } from './impostors.ts';
 import { createJournal } from './journal.ts';
 import { createLockKeeper } from './locks.ts';
 import { type Logger, logEvents } from './log.ts';
 import { createMemoryWatch } from './memory-watch.ts';
+import { createOverdueWatch } from './overdue.ts';
 import { createPresence } from './presence.ts';
 import { createSweeper } from './sweeper.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -101,6 +103,15 @@ export function createPod(options: PodOptions): Pod {
   const impostors = createImpostorSweep(redis, [...laneQueues.values()], { pod: name, keys, clock, events });
   const memoryWatch = createMemoryWatch(name, redis, keys, events);
   const prints = Object.fromEntries(handlers.map(({ lane }) => [lane.name, fingerprint(lane)]));
+  const cancels = createCancelKeeper({ attempts, laneQueues, redis, keys, clock, events });
+  const overdue = createOverdueWatch({
+    who: name,
+    redis,
+    keys,
+    clock,
+    events,
+    lanes: handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) })),
+  });
   const presence = createPresence({ redis, keys, pod: name, clock, events }, () => ({
     pid: process.pid,
     host: hostname(),
@@ -173,7 +184,7 @@ export function createPod(options: PodOptions): Pod {
     // With Redis away these would wait for it, and so would whoever stops this pod.
     await within(
       LEAVE_MS,
-      Promise.all([sweeper.stop(), impostors.stop(), memoryWatch.stop(), presence.stop(), journal.stop()]),
+      Promise.all([sweeper, impostors, cancels, overdue, memoryWatch, presence, journal].map((part) => part.stop())),
     );
     await watchdog?.stop();
     await bell.stop();
@@ -223,6 +234,8 @@ export function createPod(options: PodOptions): Pod {
       locks.start();
       sweeper.start();
       impostors.start();
+      cancels.start();
+      overdue.start();
       presence.start();
       memoryWatch.start();
       for (const source of sources) source.start();

@@ -12,7 +12,7 @@ import type { Lane } from './lane.ts';
 /** Between "our clock says the lock is over" and "Redis gives the job to another": room for clocks that tick unevenly. */
 const LOCK_MARGIN_MS = 1_000;
 
-export type EndReason = 'settled' | 'timeout' | 'lost' | 'leaving';
+export type EndReason = 'settled' | 'timeout' | 'lost' | 'leaving' | 'cancelled';
 
 /** A class, because a busy lane makes 20,000 a second: as an object of closures each cost 2 us more. */
 export class Attempt {
@@ -31,6 +31,8 @@ export class Attempt {
   /** What is wrong with the stored data itself. */
   readonly malformed: string | undefined;
   readonly startedMonoAt: number;
+  /** Who ended it by order, and why; settle needs it. */
+  cancelledBy: { who: string; reason: string | null } | undefined = undefined;
   /** True from the moment its settle is sent: a renewal that fails then means nothing. */
   isSettling = false;
   /** The last instant (monotonic) at which its lock is surely ours. */

@@ -8,6 +8,7 @@ import { JOB_FIELDS } from '../words/keys.ts';
 import { openEnvelope } from './envelope.ts';
 import { JOB_STATES, type JobState, SETS_OF_STATE, toState } from './job-state.ts';
 import type { Lane } from './lane.ts';
+import { type PauseSeen, sayPause } from './pause.ts';
 import { parseStacks, readStack, type StackFacts } from './stack.ts';
 
 export type LaneCounts = Record<'waiting' | 'delayed' | 'active' | 'done' | 'dead', number> & { isPaused: boolean };
@@ -148,11 +149,37 @@ export interface Why {
   place: number | null;
   /** One sentence with the value that decided. */
   because: string;
+  /** Of a paused lane: by whom and why; null when nobody knows. */
+  pause?: PauseSeen;
+  /** An order that its pod has not carried out yet. */
+  cancel?: CancelAsked;
+  /** What is wrong with its lane now, one line each. */
+  alarms?: string[];
+}
+
+interface CancelAsked {
+  who: string;
+  reason: string | null;
+  orderedAt: number;
+}
+
+/** What stands beside the queue and bears on its jobs. */
+export interface Standing {
+  pause?: PauseSeen;
+  cancel?: CancelAsked;
+  alarms?: string[];
 }
 
 /** Why is this job where it is, and until when? `pods` is how many run its lane now. */
-export async function explainJob(laneQueue: LaneQueue, lane: Lane, id: string, pods: number): Promise<Why> {
+export async function explainJob(
+  laneQueue: LaneQueue,
+  lane: Lane,
+  id: string,
+  pods: number,
+  readStanding: (job: JobView) => Promise<Standing> = async () => ({}),
+): Promise<Why> {
   const job = await showJob(laneQueue, id);
+  const { pause, cancel, alarms } = await readStanding(job);
   const base = {
     lane: job.lane,
     job: id,
@@ -161,12 +188,18 @@ export async function explainJob(laneQueue: LaneQueue, lane: Lane, id: string, p
     untilAt: job.untilAt,
     sinceAt: job.sinceAt,
     place: null,
+    ...(pause === undefined ? {} : { pause }),
+    ...(cancel === undefined
+      ? {}
+      : { cancel: { who: cancel.who, reason: cancel.reason, orderedAt: cancel.orderedAt } }),
+    ...(alarms === undefined || alarms.length === 0 ? {} : { alarms }),
   };
   switch (job.state) {
     case 'waiting': {
       const [place, counts] = await Promise.all([placeInLine(laneQueue, id), countJobs(laneQueue)]);
       const waits = { ...base, place, sinceAt: job.enqueuedAt };
-      if (counts.isPaused) return { ...waits, gate: 'pause', because: 'the lane is paused' };
+      if (counts.isPaused)
+        return { ...waits, gate: 'pause', because: pause === undefined ? 'the lane is paused' : sayPause(pause) };
       if (pods === 0) return { ...waits, because: 'no running pod has this lane' };
       const ahead = place === null ? '' : `, ${place - 1} ahead of it`;
       return {
@@ -181,7 +214,9 @@ export async function explainJob(laneQueue: LaneQueue, lane: Lane, id: string, p
       return {
         ...base,
         sinceAt: job.startedAt,
-        because: `attempt ${job.attempt} of ${lane.retry.attempts} runs on ${job.pod}`,
+        because: `attempt ${job.attempt} of ${lane.retry.attempts} runs on ${job.pod}${
+          cancel ? `; ${cancel.who} has ordered to cancel it, its pod has not done so yet` : ''
+        }`,
       };
     case 'done':
       return { ...base, sinceAt: job.finishedAt, because: `attempt ${job.attempt} ended it` };

@@ -47,6 +47,7 @@ export interface LaneOptions<S extends StandardSchemaV1> {
   backlog?: number;
   /** What makes two jobs the same, and for how long (default '24h'). Default: the key that `add` is given. */
   dedupe?: DedupeOption<StandardSchemaV1.InferInput<S>>;
+  /** A job that waits longer than this is told as overdue. Default: never. */
   due?: Duration;
 }
 
@@ -62,6 +63,7 @@ export interface Lane<In = unknown, Out = In> extends LaneAddress {
   readonly retry: RetryPolicy;
   readonly timeoutMs: number;
   readonly backlog: number;
+  readonly dueMs: number | undefined;
   readonly done: Retention;
   readonly dead: Retention;
   readonly dedupe: Dedupe | undefined;
@@ -117,14 +119,14 @@ export const LANE_RULES = {
     read: toDedupe,
     preset: { rule: DEDUPE },
   },
-  due: later(DURATION_FORM),
+  due: { expected: `${DURATION_FORM}, more than 0`, read: toPositiveMs, optional: true },
 } as const satisfies OptionRules;
 
 export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown>>(
   options: LaneOptions<S>,
 ): Lane<StandardSchemaV1.InferInput<S>, StandardSchemaV1.InferOutput<S>> {
   const { values, unbuilt } = readOptions('lane', LANE_RULES, options);
-  const { name, upstream, payload, concurrency, priority, retry, timeout, backlog, done, dead, dedupe, runbook } =
+  const { name, upstream, payload, concurrency, priority, retry, timeout, backlog, due, done, dead, dedupe, runbook } =
     values;
   if (options.displaced !== undefined && values.ownership !== 'exclusive') {
     throw new LanekeeperError(
@@ -142,6 +144,7 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
     retry,
     timeoutMs: timeout,
     backlog,
+    dueMs: due,
     done,
     dead,
     dedupe: dedupe.rule,

@@ -133,6 +133,11 @@ async function move(
         await backend.moveToDelayed(id, nowAt, delayMs, token, { skipAttempt: true, fieldsToUpdate, fetchNext }),
       );
     }
+    case 'cancel': {
+      // Under its lock and removed in the same script: nobody else can have it meanwhile, and nothing of it is left.
+      const { result } = await backend.moveToCompleted(job, null, { count: 0 }, token, fetchNext);
+      return next(result);
+    }
     case 'return': {
       await returnJob(laneQueue, raw, token);
       return undefined;
@@ -191,6 +196,11 @@ function announce(attempt: Attempt, outcome: Exclude<Outcome, { kind: 'lost' }>,
   const { lane, id: job, number, agent } = attempt;
   if (outcome.kind === 'return') {
     events.emit('attempt.returned', { lane: lane.name, job, attempt: number, reason: 'its pod is leaving' });
+    return;
+  }
+  if (outcome.kind === 'cancel') {
+    const { who, reason = null } = attempt.cancelledBy ?? {};
+    events.emit('job.cancelled', { lane: lane.name, job, reason, before: 'active', who });
     return;
   }
   const durationMs = Math.round((clock.mono() - attempt.startedMonoAt) * 10) / 10;

@@ -29,11 +29,24 @@ export interface Events {
   'admission.decided': JobRef & { verdict: 'park' | 'refuse'; gate: Gate | null; reason: string };
   'settle.refused': JobRef & { attempt: number; outcome: string };
   'job.stalled': JobRef;
-  'job.cancelled': JobRef & { reason: string | null; before: string };
+  /** `who` ordered it, when that is not who writes it: an active job is cancelled by its pod. */
+  'job.cancelled': JobRef & { reason: string | null; before: string; who?: string };
+  'cancel.ordered': JobRef & { reason: string | null };
   /** By a sweep, not by its own attempt. `was` is the state it was found in. */
   'job.buried': JobRef & { class: FailureClass; reason: string; was: string };
   'job.recovered': JobRef & { reason: string };
   'job.replayed': JobRef & { reason: string | null; class: FailureClass | null };
+  'lane.paused': { lane: string; reason: string | null };
+  'lane.resumed': { lane: string; reason: string | null };
+  /** Each is told once when it begins, and its counterpart once when it is over. */
+  'lane.overdue': { lane: string; job: string; ageMs: number; dueMs: number };
+  'lane.recovered': { lane: string; forMs: number };
+  'lane.overparked': { lane: string; job: string; lateMs: number };
+  'lane.unparked': { lane: string; forMs: number };
+  'lane.unattended': { lane: string; job: string; ageMs: number };
+  'lane.attended': { lane: string; forMs: number };
+  'pod.silent': { pod: string; silentMs: number; lanes: string[] };
+  'pod.heard': { pod: string; forMs: number };
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
   'pod.stopped': { returned: number };
@@ -58,9 +71,20 @@ export const EVENT_CATALOGUE = {
   'settle.refused': { level: 'warn', journal: true },
   'job.stalled': { level: 'warn', journal: true },
   'job.cancelled': { level: 'info', journal: true },
+  'cancel.ordered': { level: 'info', journal: true }, // written by who orders it; job.cancelled follows
   'job.buried': { level: 'error', journal: true },
   'job.recovered': { level: 'warn', journal: true },
   'job.replayed': { level: 'info', journal: true },
+  'lane.paused': { level: 'info', journal: true },
+  'lane.resumed': { level: 'info', journal: true },
+  'lane.overdue': { level: 'warn', journal: true },
+  'lane.recovered': { level: 'info', journal: true },
+  'lane.overparked': { level: 'warn', journal: true },
+  'lane.unparked': { level: 'info', journal: true },
+  'lane.unattended': { level: 'error', journal: true },
+  'lane.attended': { level: 'info', journal: true },
+  'pod.silent': { level: 'error', journal: true },
+  'pod.heard': { level: 'info', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },
   'pod.stopped': { level: 'info', journal: true },

@@ -14,6 +14,8 @@ export type Outcome =
   /** `parks` counts those for a 429 or quota; absent for any other gate. */
   | { kind: 'park'; gate: Gate; untilAt: number; reason: string; class: FailureClass | null; parks?: number }
   | { kind: 'dead'; class: FailureClass; error: Error }
+  /** By somebody's order: the job is removed, and no attempt follows. */
+  | { kind: 'cancel' }
   /** Back to the head of the line, as if it had not been fetched: the pod is leaving. */
   | { kind: 'return' }
   /** Another pod may have it by now: nothing may be settled. */

@@ -101,7 +101,7 @@ describe('a folder outside the repository', () => {
     const files = {
       'queues/a.mjs': `import { defineLane, defineUpstream } from 'lanekeeper';
 export const api = defineUpstream({ name: 'api', limits: [] });
-export const a = defineLane({ name: 'a', upstream: api, dedupe: 'content' });
+export const a = defineLane({ name: 'a', upstream: api, pods: 'one' });
 export const b = defineLane({ name: 'b', upstream: api });`,
       'workers/a.mjs': `import { handle, probe } from 'lanekeeper';
 import { a, b, api } from '../queues/a.mjs';
@@ -111,7 +111,7 @@ export const alive = probe(api, { every: '1m', run() {} });`,
     };
     expect((await load(world, files)).unbuilt).toEqual([
       { where: 'upstream "api"', option: 'limits' },
-      { where: 'lane "a"', option: 'dedupe' },
+      { where: 'lane "a"', option: 'pods' },
       { where: 'handler "a"', option: 'verify' },
       { where: 'upstream "api"', option: 'probe' },
     ]);

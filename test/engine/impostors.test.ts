@@ -183,6 +183,15 @@ describe('a job whose id is a name of the queue’s own', () => {
     expect(await rejection(showJob(queue, 'limiter'))).toMatchObject({ code: 'LK_UNKNOWN' });
   });
 
+  it('gives back its deduplication id', async ({ world }) => {
+    const queue = world.queue(lane);
+    const deduplication = { id: 'same' };
+    await queue.queue.add('n', 1, { jobId: 'limiter', deduplication });
+    expect((await queue.queue.add('n', 2, { deduplication })).id).toBe('limiter');
+    await sweep(world, queue).run();
+    expect((await queue.queue.add('n', 3, { deduplication })).id).not.toBe('limiter');
+  });
+
   it('can be replayed under its fresh id', async ({ world }) => {
     const queue = world.queue(lane);
     await add(queue, 'wait');

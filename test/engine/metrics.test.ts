@@ -8,7 +8,7 @@ import { createEventHub } from '../../src/words/events.ts';
 import { RETRYING, untilState } from '../path/looking.ts';
 import { it } from '../support/world.ts';
 
-/** As DESIGN.md lists them, those whose parts exist; `settle_refused_total` and `degraded_total` are extensions. */
+/** As DESIGN.md lists them, those whose parts exist; `settle_refused_total`, `degraded_total` and `alarms_total` are extensions. */
 const CONTRACT: Record<string, string[]> = {
   jobs_total: ['lane', 'outcome'],
   attempts_total: ['lane', 'class'],
@@ -21,6 +21,8 @@ const CONTRACT: Record<string, string[]> = {
   dead_total: ['lane', 'class'],
   lock_lost_total: ['lane'],
   settle_refused_total: ['lane'],
+  alarms_total: ['alarm', 'lane'],
+  oldest_waiting_seconds: ['lane'],
   pod_last_seen_timestamp_seconds: ['pod'],
   backlog_ratio: ['lane'],
   redis_memory_ratio: [],

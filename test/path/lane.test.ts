@@ -32,6 +32,7 @@ describe('a lane', () => {
       retry: { attempts: 4, backoffMs: [2_000, 4_000, 8_000], jitter: 0.2 },
       timeoutMs: 60_000,
       backlog: 1_000_000,
+      dueMs: undefined,
       done: { keepMs: 86_400_000, max: 100_000 },
       dead: { keepMs: 30 * 86_400_000, max: 100_000 },
       dedupe: { by: 'key', forMs: 86_400_000 },
@@ -111,6 +112,7 @@ const wrong: Record<string, unknown[]> = {
     { delay: 5 },
   ],
   timeout: ['0s', 0, '5', '1 h', -1, Number.NaN, '', null],
+  due: ['0s', 0, '5', '1 h', -1, Number.NaN, '', null],
   done: [null, 5, [], { keep: '59s' }, { keep: 'long' }, { max: 0 }, { max: 1.5 }, { max: 10_000_001 }, { age: 5 }],
   dead: [null, 5, [], { keep: '59m' }, { keep: 'long' }, { max: 0 }, { count: 5 }],
   dedupe: [
@@ -199,7 +201,6 @@ describe('an option whose part is not built yet', () => {
     ownership: 'exclusive',
     displaced: 'park',
     pods: 'one',
-    due: '24h',
   };
 
   it('is one of those that the table marks', () => {

@@ -2,9 +2,11 @@
 
 import { text } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
-import { cancelJob } from '../../path/cancel.ts';
-import { countJobs, explainJob, isJobState, type JobView, listJobs } from '../../path/inspect.ts';
+import { alarmsOf, readAlarms } from '../../engine/alarms.ts';
+import { cancelAnyJob, findCancelOrder } from '../../path/cancel-orders.ts';
+import { countJobs, explainJob, isJobState, listJobs } from '../../path/inspect.ts';
 import { JOB_STATES } from '../../path/job-state.ts';
+import { readPause, sayPause } from '../../path/pause.ts';
 import type { AddOptions } from '../../path/producer.ts';
 import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
@@ -70,7 +72,13 @@ export function addJobCommands(program: Command): void {
     .action(async (laneName: string, id: string, options: { dir: string; json?: boolean }) => {
       await using session = await openSession(options);
       const lane = session.lane(laneName);
-      const why = await explainJob(session.queue(lane), lane, id, (await session.pods(lane)).length);
+      const { redis, keys } = session;
+      const laneQueue = session.queue(lane);
+      const why = await explainJob(laneQueue, lane, id, (await session.pods(lane)).length, async (job) => ({
+        pause: await readPause(laneQueue, keys),
+        cancel: await findCancelOrder(redis, keys, job),
+        alarms: alarmsOf(await readAlarms(redis, keys), lane.name, systemClock.now()),
+      }));
       if (options.json) return sayJson(why);
       const nowAt = systemClock.now();
       sayFacts([
@@ -81,18 +89,25 @@ export function addJobCommands(program: Command): void {
         ['until', when(why.untilAt, nowAt)],
         ['place', why.place],
         ['because', why.because],
+        ['lane', why.pause === undefined || why.gate === 'pause' ? null : sayPause(why.pause)],
+        ['cancel', why.cancel ? `ordered by ${why.cancel.who}: ${why.cancel.reason ?? 'no reason given'}` : null],
+        ['alarm', why.alarms?.join('\n')],
       ]);
     });
 
-  laneCommand(program, 'cancel', 'take a job out of its lane before it runs')
+  laneCommand(program, 'cancel', 'take a job out of its lane, also while it runs')
     .argument('<id>', 'the job')
     .option('--reason <text>', 'why, for the journal')
     .action(async (laneName: string, id: string, options: { dir: string; json?: boolean; reason?: string }) => {
       await using session = await openSession(options);
       const lane = session.lane(laneName);
-      const job: JobView = await cancelJob(session.queue(lane), id);
       const { reason = null } = options;
-      await session.append('job.cancelled', { lane: lane.name, job: id, reason, before: job.state });
+      const { keys, who } = session;
+      const onOrdered = () => session.append('cancel.ordered', { lane: lane.name, job: id, reason });
+      const laneQueue = session.queue(lane);
+      const { job, by } = await cancelAnyJob({ laneQueue, keys, id, who, reason, clock: systemClock, onOrdered });
+      if (by === 'caller')
+        await session.append('job.cancelled', { lane: lane.name, job: id, reason, before: job.state });
       if (options.json) return sayJson({ lane: lane.name, id, state: 'cancelled', before: job.state });
       say(`cancelled ${id} of ${lane.name}, which was ${job.state}`);
     });

@@ -1,8 +1,10 @@
 // Commands about lanes: lanes, dead.
 
 import { Argument, type Command } from 'commander';
+import { alarmsOf, readAlarms } from '../../engine/alarms.ts';
 import { listDead, replayDead, showDead } from '../../path/dead-letters.ts';
 import { countJobs, type JobView } from '../../path/inspect.ts';
+import { readPause, sayPause } from '../../path/pause.ts';
 import { systemClock, toInstant } from '../../words/clock.ts';
 import { LanekeeperError } from '../../words/errors.ts';
 import { count, dirCommand, laneCommand } from './options.ts';
@@ -13,15 +15,22 @@ export function addLaneCommands(program: Command): void {
   dirCommand(program, 'lanes', 'show every lane: its jobs by state and the pods that run it').action(
     async (options: { dir: string; json?: boolean }) => {
       await using session = await openSession(options);
-      const pods = await session.pods();
+      const { redis, keys } = session;
+      const [pods, alarms] = await Promise.all([session.pods(), readAlarms(redis, keys)]);
       const lanes = await Promise.all(
         [...session.definitions.lanes.values()].map(async (lane) => {
-          const { isPaused, ...counts } = await countJobs(session.queue(lane));
+          const laneQueue = session.queue(lane);
+          const [{ isPaused, ...counts }, pause] = await Promise.all([
+            countJobs(laneQueue),
+            readPause(laneQueue, keys),
+          ]);
           const runBy = pods.filter((pod) => pod.lanes.includes(lane.name)).map(({ pod }) => pod);
           return {
             lane: lane.name,
             upstream: lane.upstream?.name ?? null,
             isPaused,
+            pause,
+            alarms: alarmsOf(alarms, lane.name, systemClock.now()),
             ...counts,
             concurrency: lane.concurrency,
             pods: runBy,
@@ -30,7 +39,7 @@ export function addLaneCommands(program: Command): void {
       );
       if (options.json) return sayJson(lanes);
       sayTable(
-        ['LANE', 'UPSTREAM', 'WAITING', 'DELAYED', 'ACTIVE', 'DONE', 'DEAD', 'PODS'],
+        ['LANE', 'UPSTREAM', 'WAITING', 'DELAYED', 'ACTIVE', 'DONE', 'DEAD', 'PODS', 'NOTE'],
         lanes.map((l) => [
           l.isPaused ? `${l.lane} (paused)` : l.lane,
           l.upstream,
@@ -40,6 +49,7 @@ export function addLaneCommands(program: Command): void {
           l.done,
           l.dead,
           l.pods.length,
+          [...(l.pause === undefined ? [] : [sayPause(l.pause)]), ...l.alarms].join('; ') || null,
         ]),
       );
       if (pods.length === 0) hint("no pod runs: start one with 'lanekeeper worker'");

@@ -13,7 +13,7 @@ import { type LaneQueue, openLaneQueue } from '../../store/lane-queue.ts';
 import { systemClock } from '../../words/clock.ts';
 import { type Config, readConfig } from '../../words/config.ts';
 import { LanekeeperError, quote } from '../../words/errors.ts';
-import { createKeys } from '../../words/keys.ts';
+import { createKeys, type Keys } from '../../words/keys.ts';
 import { warn } from './print.ts';
 
 export interface DirOption {
@@ -61,6 +61,9 @@ export function whoami(): string {
 export interface Session extends AsyncDisposable {
   readonly definitions: Definitions;
   readonly redis: Redis;
+  readonly keys: Keys;
+  /** user@host: who gives the orders of this session. */
+  readonly who: string;
   readonly producer: Producer;
   lane(name: string): Lane;
   queue(lane: Lane): LaneQueue;
@@ -78,11 +81,14 @@ export async function openSession(options: DirOption): Promise<Session> {
   const keys = createKeys(config.prefix);
   const queues = new Map<string, LaneQueue>();
   const tagOf = (lane: string) => definitions.lanes.get(lane)?.tag;
-  const journal = createJournal({ redis, keys, who: whoami(), tagOf, clock: systemClock });
+  const who = whoami();
+  const journal = createJournal({ redis, keys, who, tagOf, clock: systemClock });
   const producer = openProducer(redis, url, config.prefix, systemClock);
   return {
     definitions,
     redis,
+    keys,
+    who,
     producer,
     append: journal.append,
     lane(name) {

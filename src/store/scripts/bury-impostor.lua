@@ -13,6 +13,7 @@
 -- KEYS[11] stalled
 -- KEYS[12] marker
 -- KEYS[13] orphans
+-- KEYS[14] dedupe
 -- ARGV[1] name
 -- ARGV[2] id
 -- ARGV[3] reason
@@ -52,6 +53,7 @@ for state, key in pairs({ parked = KEYS[6], prioritized = KEYS[7], children = KE
 end
 try('SREM', KEYS[11], name)
 redis.call('DEL', KEYS[3])
+if try('GET', KEYS[14]) == name then redis.call('DEL', KEYS[14]) end
 
 local hasData = redis.call('HEXISTS', letter, 'data') == 1
 if not found and not hasData then

@@ -19,6 +19,7 @@ export const buryImpostor = defineScript({
     'stalled',
     'marker',
     'orphans',
+    'dedupe',
   ],
   args: ['name', 'id', 'reason', 'stacks', 'at'],
   reply: (raw) => ({ was: (raw as [number, string?])[1] }),
