@@ -34,7 +34,7 @@ const COUNT_MS = 250;
 const COUNT_SHARE = 32;
 const MEMORY_MS = 1_000;
 const MEMORY_SHARE = 256;
-/** What a job takes beside its data: hash, sets, the queue's event. Measured: 700 to 900 bytes. */
+/** What a job takes beside its data: hash, sets, the queue's event. Measured: 300 to 900 bytes. */
 const JOB_BYTES = 1_024;
 /** What producers write in one go; a larger call is under way for a while, and no reading shows all of it. */
 const ONE_WRITE = 1_000;
@@ -55,16 +55,17 @@ export async function refuseUnderPressure(
   if (ignored.has(redis)) return NOTHING_HELD;
   const memory = of(memories, redis, () => new Memory(redis));
   const backlog = of(backlogs, laneQueue, () => new Backlog(laneQueue));
-  const bytes = items.reduce((sum, { job }) => sum + job.data.length + JOB_BYTES, 0);
+  const bytes = items.reduce((sum, { job }) => sum + Buffer.byteLength(job.data) + JOB_BYTES, 0);
   for (let hasLooked = false; ; hasLooked = true) {
     const isCountDue = backlog.isSpent(items.length, lane.backlog, hasLooked);
     const isMemoryDue = memory.isSpent(bytes, hasLooked);
     if (!isCountDue && !isMemoryDue) break;
     await Promise.all([isCountDue && backlog.look(), isMemoryDue && memory.look()]);
   }
-  const isOver = memory.isFull || backlog.estimate + items.length > lane.backlog;
+  const isOver = memory.isFull || !memory.fits(bytes) || backlog.estimate + items.length > lane.backlog;
   const newCount = isOver ? await countNew(laneQueue, items) : items.length;
   if (newCount > 0 && memory.isFull) throw redisFull(memory.last as RedisMemory);
+  if (newCount > 0 && !memory.fits(bytes)) throw tooMuch(memory.last as RedisMemory, bytes);
   if (newCount > 0 && backlog.estimate + newCount > lane.backlog) throw backlogFull(lane, backlog.estimate, newCount);
   memory.bytesSince += bytes;
   return backlog.take(newCount);
@@ -177,6 +178,13 @@ class Memory extends Gauge {
     return this.bytesSince > 0 && this.bytesSince + bytes > shareBytes;
   }
 
+  /** One call may be larger than all that is kept free. */
+  fits(bytes: number): boolean {
+    if (!this.last) return true;
+    const { usedBytes, limitBytes } = this.last;
+    return usedBytes + this.bytesSince + bytes < limitBytes * FULL_RATIO;
+  }
+
   protected async read(): Promise<void> {
     const { bytesSince } = this;
     this.last = toMemory(await readInfo(this.redis, 'memory'));
@@ -212,6 +220,14 @@ function redisFull(memory: RedisMemory): LanekeeperError {
   return new LanekeeperError(
     'LK_REDIS_FULL',
     `Redis uses ${sayMemory(memory)} (limit ${full} %): nothing is added until it is below ${roomy} %; let pods drain it, keep less (done.keep, dead.keep), or ${what}`,
+  );
+}
+
+function tooMuch(memory: RedisMemory, bytes: number): LanekeeperError {
+  const mib = Math.ceil(bytes / 2 ** 20);
+  return new LanekeeperError(
+    'LK_REDIS_FULL',
+    `Redis uses ${sayMemory(memory)} (limit ${FULL_RATIO * 100} %) and this would add about ${mib} MiB: add less at once, or let pods drain it`,
   );
 }
 

@@ -171,6 +171,19 @@ describe('a Redis that is nearly full', () => {
     await producer.add(heavy, 3);
   });
 
+  it('refuses one call that alone would fill it, and nothing is written', async ({ world }) => {
+    const { redis, admin } = await smallRedis(world, 24);
+    const producer = await openOn(world, redis);
+    const large = Array.from({ length: 1_000 }, () => ({ payload: 'x'.repeat(20_000) }));
+    const refused = await rejection(producer.addMany(heavy, large));
+    expect(refused.code).toBe('LK_REDIS_FULL');
+    expect(refused.message).toMatch(
+      /^Redis uses \d+ % of 24 MiB \(limit 75 %\) and this would add about 2\d MiB: [^\n]+$/,
+    );
+    expect(await admin.dbsize()).toBe(0);
+    await producer.addMany(heavy, large.slice(0, 100));
+  });
+
   it('is never driven to OOM by producers who push as hard as they can, and pods drain it', async ({ world }) => {
     const { redis, admin } = await smallRedis(world, 32);
     const { accepted, refusals } = await flood(world, redis, false);
