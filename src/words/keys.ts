@@ -26,7 +26,10 @@ export interface Keys {
   beat(what: string, lanes: string): string;
   /** STRING set when an impostor was buried, deleted when the lane has been searched for jobs that lie nowhere. */
   orphans(lane: LaneAddress): string;
-  /** HASH with one field, JSON of who, reason and since when, of a pause that was ordered through us. Written before BullMQ's pause, deleted after its resume. */
+  /**
+   * HASH with one field, JSON of who, reason and since when, of a pause that was ordered through us. Written before BullMQ's pause,
+   * deleted after its resume; a stale one is dropped by the watch for what is overdue.
+   */
   pause(lane: LaneAddress): string;
   /** HASH <lane>/<job> -> JSON of a cancel order for an active job. Deleted when carried out or void; gone a day after the last. */
   cancels(): string;
