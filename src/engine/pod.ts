@@ -21,6 +21,7 @@ import { createJournal } from './journal.ts';
 import { createLockKeeper } from './locks.ts';
 import { type Logger, logEvents } from './log.ts';
 import { createPresence } from './presence.ts';
+import { createRetention } from './retention.ts';
 import { createSweeper } from './sweeper.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -92,6 +93,8 @@ export function createPod(options: PodOptions): Pod {
   const admit = createAdmission([stalledGate]);
   const locks = createLockKeeper({ attempts, queueOf, clock, events });
   const sweeper = createSweeper({ pod: name, redis, keys, laneQueues: [...laneQueues.values()], events });
+  const dead = handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) }));
+  const retention = createRetention({ pod: name, redis, keys, lanes: dead, events });
   const presence = createPresence(redis, keys, name, () => ({
     pid: process.pid,
     host: hostname(),
@@ -149,7 +152,7 @@ export function createPod(options: PodOptions): Pod {
     state = 'stopped';
     locks.stop();
     // With Redis away these would wait for it, and so would whoever stops this pod.
-    await within(LEAVE_MS, Promise.all([sweeper.stop(), presence.stop(), journal.stop()]));
+    await within(LEAVE_MS, Promise.all([sweeper.stop(), retention.stop(), presence.stop(), journal.stop()]));
     await watchdog?.stop();
     await bell.stop();
     redis.disconnect();
@@ -196,6 +199,7 @@ export function createPod(options: PodOptions): Pod {
       events.emit('pod.started', { lanes, concurrency });
       locks.start();
       sweeper.start();
+      retention.start();
       presence.start();
       for (const source of sources) source.start();
     },

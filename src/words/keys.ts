@@ -20,6 +20,8 @@ export interface Keys {
   pods(): string;
   /** STRING held with PX by the pod that sweeps now; whoever finds it free sweeps next. */
   sweep(lanes: string): string;
+  /** STRING held with PX by the pod that removes a lane's old dead letters now; whoever finds it free does it next. */
+  retention(lane: LaneAddress): string;
   /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
   ring(pod: string): string;
 }
@@ -32,6 +34,7 @@ export function createKeys(prefix: string): Keys {
     fleetJournal: () => `${prefix}:journal`,
     pods: () => `${prefix}:pods`,
     sweep: (lanes: string) => `${prefix}:sweep:${lanes}`,
+    retention: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:retention`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
   });
 }
@@ -43,4 +46,5 @@ export const JOB_FIELDS = {
   reason: 'lk:reason', // one line for `why`
   since: 'lk:since', // epoch ms at which it began to wait
   parks: 'lk:parks', // times a 429 or quota sent it back without an attempt
+  replayed: 'lk:replayed', // epoch ms by Redis of its last replay: one operation gives a dead letter one life
 } as const;

@@ -15,9 +15,10 @@ const make = {
   fleetJournal: (keys: ReturnType<typeof createKeys>) => keys.fleetJournal(),
   pods: (keys: ReturnType<typeof createKeys>) => keys.pods(),
   sweep: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.sweep(other),
+  retention: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.retention({ name: other, tag }),
   ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
 };
-const ofUpstream = ['queuePrefix', 'journal'] as const;
+const ofUpstream = ['queuePrefix', 'journal', 'retention'] as const;
 
 describe('a key', () => {
   it('is known to this test, whichever function makes it', () => {
