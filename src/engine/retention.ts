@@ -55,9 +55,13 @@ export function createRetention({ pod, redis, keys, lanes, events }: RetentionOp
     const aged = await redis.zcount(laneQueue.backend.toKey('failed'), '-inf', agedAt);
     const removed = { age: 0, count: 0 };
     try {
-      removed.age = await remove(laneQueue, agedAt, Math.min(aged, PAGE * PAGES));
+      await remove(laneQueue, agedAt, Math.min(aged, PAGE * PAGES), (count) => {
+        removed.age += count;
+      });
       const { excess, newestAt } = await readExcess(laneQueue, lane.dead.max);
-      removed.count = await remove(laneQueue, newestAt, Math.min(excess, PAGE * PAGES - removed.age));
+      await remove(laneQueue, newestAt, Math.min(excess, PAGE * PAGES - removed.age), (count) => {
+        removed.count += count;
+      });
     } finally {
       if (removed.age > 0) events.emit('dead.expired', { lane: lane.name, count: removed.age, why: 'age' });
       if (removed.count > 0) events.emit('dead.expired', { lane: lane.name, count: removed.count, why: 'count' });
@@ -80,15 +84,19 @@ export function createRetention({ pod, redis, keys, lanes, events }: RetentionOp
   }
 
   /** BullMQ's own script, which looks and removes in one step. Each call leaves an event, so none is made for nothing. */
-  async function remove({ backend }: LaneQueue, untilAt: number, most: number): Promise<number> {
-    let removed = 0;
-    while (removed < most && !isStopped) {
-      const page = Math.min(PAGE, most - removed);
-      const ids = await backend.cleanJobsByState('failed', untilAt, page);
-      removed += ids.length;
-      if (ids.length < page) break;
+  async function remove(
+    { backend }: LaneQueue,
+    untilAt: number,
+    most: number,
+    tally: (count: number) => void,
+  ): Promise<void> {
+    for (let left = most; left > 0 && !isStopped; ) {
+      const page = Math.min(PAGE, left);
+      const { length } = await backend.cleanJobsByState('failed', untilAt, page);
+      // Page by page: what was removed before Redis failed is told all the same.
+      tally(length);
+      left = length < page ? 0 : left - length;
     }
-    return removed;
   }
 
   const once = () => {

@@ -57,7 +57,7 @@ type End = (facts: Events['dead.replayed']) => Promise<void>;
 async function run(
   laneQueue: LaneQueue,
   options: OperationOptions,
-  what: 'replay' | 'drop',
+  order: 'replay' | 'drop',
   act: (letter: Letter, begunAt: number) => Promise<boolean>,
   end: End,
 ): Promise<OperationState> {
@@ -67,7 +67,7 @@ async function run(
   const total = await countLetters(laneQueue, begunAt);
   const state: OperationState = { operation, total, seen: 0, done: 0, skipped: 0, isStopped: false };
   const facts = { lane: laneQueue.lane.name, operation, class: options.class ?? null, reason };
-  await append('operation.begun', { ...facts, what, total });
+  await append('operation.begun', { ...facts, order, total });
   const finish = () => end({ ...facts, count: state.done, skipped: state.skipped, isStopped: state.isStopped });
   try {
     const pace = createPace(options);

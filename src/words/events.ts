@@ -46,7 +46,7 @@ export interface Events {
   'job.replayed': JobRef & { reason: string | null; class: FailureClass | null };
   'job.dropped': JobRef & { reason: string | null; class: FailureClass | null };
   /** Somebody replays or drops many dead letters; `dead.replayed` or `dead.dropped` tells how it ended. */
-  'operation.begun': LettersRef & { what: 'replay' | 'drop'; total: number };
+  'operation.begun': LettersRef & { order: 'replay' | 'drop'; total: number };
   'dead.replayed': LettersRef & LettersEnd;
   'dead.dropped': LettersRef & LettersEnd;
   /** Removed by the lane's retention: older than it keeps, or more than it keeps. */

@@ -50,14 +50,15 @@ export function addDeadCommand(program: Command): void {
       await using session = await openSession(options);
       const lane = session.lane(laneName);
       const order: Order = { session, lane, laneQueue: session.queue(lane), ofClass, options };
-      if (action === 'list') return list(order);
-      if (action === 'export') return exportAll(order);
-      if (id === undefined) return act(order, action === 'drop' ? 'drop' : 'replay');
+      // Awaited here: what is returned unawaited finds its session closed.
+      if (action === 'list') return await list(order);
+      if (action === 'export') return await exportAll(order);
+      if (id === undefined) return await act(order, action === 'drop' ? 'drop' : 'replay');
       if (action === 'show') {
         const letter = await showDead(order.laneQueue, id);
         return options.json ? sayJson(letter) : sayLetter(letter, lane.runbook);
       }
-      return actOnOne(order, action, id);
+      return await actOnOne(order, action, id);
     });
 }
 

@@ -53,8 +53,7 @@ function describe(verb: string, { done, seen, total }: OperationState, tookMs: n
   const part = total === 0 ? 1 : Math.min(1, seen / total);
   const bar = hasBar ? ` [${'#'.repeat(Math.round(part * BAR)).padEnd(BAR, '-')}]` : '';
   const perSecond = tookMs > 0 ? Math.round((done * 1_000) / tookMs) : 0;
-  const leftMs = part > 0 ? (tookMs * (1 - part)) / part : 0;
-  const left = part < 1 ? `, ${formatDuration(leftMs)} left` : '';
+  const left = part > 0 && part < 1 ? `, ${formatDuration((tookMs * (1 - part)) / part)} left` : '';
   const looked = seen === done ? '' : ` (${seen} looked at)`;
   return `${verb} ${done} of ${total}${looked}${bar} ${perSecond}/s${left}`;
 }
