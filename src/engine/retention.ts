@@ -11,7 +11,7 @@ import type { Keys } from '../words/keys.ts';
 
 /** A lane may stand above its bounds for so long: nobody notices beside days and thousands. */
 export const RETENTION_MS = 5_000;
-/** Removing one costs Redis 15 us: 200 hold up nobody else for longer than 3 ms. */
+/** Removing one costs Redis 19 us: 200 hold up nobody else for longer than 4 ms. */
 const PAGE = 200;
 /** 10,000 letters a beat, 2,000 a second: faster than lanes bury, and 100,000 are gone within a minute. */
 const PAGES = 50;

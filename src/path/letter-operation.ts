@@ -11,7 +11,7 @@ import type { FailureClass } from '../words/failure.ts';
 import { removeLetter, replayLetter } from './dead-letters.ts';
 import { countLetters, type Letter, ofClass, redisNow, walkLetters } from './letters.ts';
 
-/** 500 letters a second reach a lane no faster than it buried them on a bad day, and Redis hardly notices. */
+/** A replay costs Redis 35 us: 500 a second are 2 % of it. What the upstream stands is for the lane's own limits to say. */
 export const DEFAULT_RATE = 500;
 /** Letters in hand at once, at the most: beyond, Redis is no faster. */
 const MAX_IN_HAND = 50;

@@ -8,7 +8,7 @@ import { parseStacks, readStack } from './stack.ts';
 
 export type { Letter };
 
-/** Ids of a page: 200 cost Redis 0.1 ms, so nobody else waits for a walk. */
+/** Ids of a page: 200 cost Redis 0.4 ms, so nobody else waits for a walk. */
 const PAGE = 200;
 /** Whole letters read at once. Stacks may have 160 KiB together, so this bounds a walk's memory at 8 MiB at the worst. */
 const WHOLE = 50;
