@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
+import { LanekeeperError, quote, toError } from '../words/errors.ts';
 import type { EventName, Events } from '../words/events.ts';
 import type { FailureClass } from '../words/failure.ts';
 import { removeLetter, replayLetter } from './dead-letters.ts';
@@ -74,11 +75,12 @@ async function run(
     for await (const letters of walkLetters(laneQueue, begunAt)) {
       const wanted = options.class ? await ofClass(laneQueue, letters, options.class) : letters;
       state.seen += letters.length - wanted.length;
-      for (let start = 0; start < wanted.length && !signal?.aborted; start += pace.inHand) {
+      for (let start = 0; start < wanted.length; start += pace.inHand) {
         const inHand = wanted.slice(start, start + pace.inHand);
+        await pace.turn(inHand.length);
+        if (signal?.aborted) break;
         await take(inHand, state, (letter) => act(letter, begunAt));
         onProgress?.({ ...state });
-        await pace.wait(inHand.length);
       }
       onProgress?.({ ...state });
       if (signal?.aborted) break;
@@ -88,7 +90,11 @@ async function run(
     // What was done is told, if Redis still listens; what failed is what the caller must hear.
     state.isStopped = true;
     await finish().catch(() => {});
-    throw error;
+    throw new LanekeeperError(
+      'LK_REDIS_DOWN',
+      `the ${order} broke off after ${state.done} dead letters of ${quote(facts.lane)}: ${toError(error).message}; the same order again goes on`,
+      { cause: error },
+    );
   }
   await finish();
   return state;
@@ -107,25 +113,28 @@ async function take(letters: Letter[], state: OperationState, act: (letter: Lett
   if (failed) throw failed.reason;
 }
 
-/** Never more than `rate` letters a second since the beginning, twenty steps a second; a stop ends the wait. */
+/** Never more than `rate` letters a second, twenty steps a second; time spent on looking makes up for nothing. A stop ends the wait. */
 function createPace({ rate, clock, signal }: OperationOptions) {
-  const begunAt = clock.mono();
-  let taken = 0;
+  let freeAt = Number.NEGATIVE_INFINITY;
   return {
     inHand: rate === 0 ? MAX_IN_HAND : Math.min(MAX_IN_HAND, Math.max(1, Math.floor(rate / 20))),
-    async wait(count: number): Promise<void> {
-      taken += count;
-      const earlyMs = rate === 0 ? 0 : begunAt + (taken * 1_000) / rate - clock.mono();
-      if (earlyMs <= 0 || signal?.aborted) return;
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', done);
-          resolve();
-        };
-        const timer = setTimeout(done, earlyMs);
-        signal?.addEventListener('abort', done);
-      });
+    async turn(count: number): Promise<void> {
+      if (rate === 0) return;
+      const earlyMs = freeAt - clock.mono();
+      if (earlyMs > 0 && !signal?.aborted) await waitFor(earlyMs, signal);
+      freeAt = Math.max(freeAt, clock.mono()) + (count * 1_000) / rate;
     },
   };
+}
+
+function waitFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done);
+  });
 }
