@@ -57,7 +57,7 @@ export type LetterRef = Pick<Letter, 'id'> & Partial<Letter>;
 export async function replayLetter(laneQueue: LaneQueue, letter: LetterRef, begunAt: number): Promise<boolean> {
   const { redis, backend, jobKey } = laneQueue;
   const { id, diedAt } = letter;
-  const isReady = await readyLetter(
+  const isReady = await readyLetter.run(
     redis,
     { failed: backend.toKey('failed'), job: jobKey(id) },
     {
@@ -83,7 +83,7 @@ export async function replayLetter(laneQueue: LaneQueue, letter: LetterRef, begu
 
 /** False when somebody else was faster. */
 export function removeLetter({ redis, backend, jobKey }: LaneQueue, { id, diedAt }: LetterRef): Promise<boolean> {
-  return dropLetter(
+  return dropLetter.run(
     redis,
     { failed: backend.toKey('failed'), job: jobKey(id), events: backend.toKey('events') },
     { id, diedAt: diedAt ?? '', queue: backend.toKey('') },

@@ -16,7 +16,7 @@ const WHOLE = 50;
 export async function* walkLetters(laneQueue: LaneQueue, untilAt: number): AsyncGenerator<Letter[]> {
   let after: { at: number | '-inf'; id: string } = { at: '-inf', id: '' };
   for (;;) {
-    const page = await pageLetters(
+    const page = await pageLetters.run(
       laneQueue.redis,
       { failed: laneQueue.backend.toKey('failed') },
       { afterAt: after.at, afterId: after.id, untilAt, count: PAGE },

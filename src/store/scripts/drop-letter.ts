@@ -1,6 +1,6 @@
 // Removes one dead letter with all its keys; false when it is no longer the one that was seen.
 
-import { defineScript } from '../define-script.ts';
+import { defineScript } from './define-script.ts';
 
 export const dropLetter = defineScript({
   file: new URL('./drop-letter.lua', import.meta.url),

@@ -1,6 +1,6 @@
 // The next page of dead letters after the one seen last.
 
-import { defineScript } from '../define-script.ts';
+import { defineScript } from './define-script.ts';
 
 export interface Letter {
   id: string;
