@@ -6,6 +6,8 @@ import type { Metric, Registry } from 'prom-client';
 export interface Meter {
   /** One more, for the values of up to three labels. */
   add(first: string, second?: string, third?: string): void;
+  /** So many more, for the values of up to two. */
+  addMany(count: number, first: string, second?: string): void;
 }
 
 export interface Distribution {
@@ -33,20 +35,23 @@ export function createMeter(registry: Registry, name: string, help: string, labe
     }
     return samples;
   });
+  function add(count: number, first: string, second: string, third: string): void {
+    let seconds = counts.get(first);
+    if (!seconds) {
+      seconds = new Map();
+      counts.set(first, seconds);
+    }
+    let thirds = seconds.get(second);
+    if (!thirds) {
+      thirds = new Map();
+      seconds.set(second, thirds);
+    }
+    thirds.set(third, (thirds.get(third) ?? 0) + count);
+  }
+
   return {
-    add(first, second = '', third = '') {
-      let seconds = counts.get(first);
-      if (!seconds) {
-        seconds = new Map();
-        counts.set(first, seconds);
-      }
-      let thirds = seconds.get(second);
-      if (!thirds) {
-        thirds = new Map();
-        seconds.set(second, thirds);
-      }
-      thirds.set(third, (thirds.get(third) ?? 0) + 1);
-    },
+    add: (first, second = '', third = '') => add(1, first, second, third),
+    addMany: (count, first, second = '') => add(count, first, second, ''),
   };
 }
 

@@ -35,6 +35,7 @@ export function createMetrics(version: string): Metrics {
   const jobs = counter('jobs_total', 'Attempts settled, by what became of the job', ['lane', 'outcome']);
   const attempts = counter('attempts_total', 'Attempts settled, by class of failure; "ok" for none', ['lane', 'class']);
   const dead = counter('dead_total', 'Jobs buried', ['lane', 'class']);
+  const expired = counter('dead_dropped_total', 'Dead letters removed by retention', ['lane', 'why']);
   const lockLost = counter('lock_lost_total', 'Attempts aborted because their lock was lost', ['lane']);
   const refused = counter('settle_refused_total', 'Settles refused because another pod had the job', ['lane']);
   const degraded = counter('degraded_total', 'Optional steps that failed and were replaced', ['lane', 'class']);
@@ -63,6 +64,7 @@ export function createMetrics(version: string): Metrics {
       events.on('job.cancelled', ({ lane }) => jobs.add(lane, 'cancelled'));
       events.on('job.buried', ({ lane, class: ofClass }) => dead.add(lane, ofClass));
       events.on('step.degraded', ({ lane, class: ofClass }) => degraded.add(lane, ofClass));
+      events.on('dead.expired', ({ lane, count, why }) => expired.addMany(count, lane, why));
       events.on('attempt.lost', ({ lane }) => lockLost.add(lane));
       events.on('settle.refused', ({ lane }) => refused.add(lane));
       events.on('admission.decided', ({ lane, verdict, gate }) => admission.add(lane, verdict, gate ?? ''));

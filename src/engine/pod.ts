@@ -27,6 +27,7 @@ import { type Logger, logEvents } from './log.ts';
 import { createMemoryWatch } from './memory-watch.ts';
 import { createOverdueWatch } from './overdue.ts';
 import { createPresence } from './presence.ts';
+import { createRetention } from './retention.ts';
 import { createSweeper } from './sweeper.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -104,14 +105,9 @@ export function createPod(options: PodOptions): Pod {
   const memoryWatch = createMemoryWatch(name, redis, keys, events);
   const prints = Object.fromEntries(handlers.map(({ lane }) => [lane.name, fingerprint(lane)]));
   const cancels = createCancelKeeper({ attempts, laneQueues, redis, keys, clock, events });
-  const overdue = createOverdueWatch({
-    who: name,
-    redis,
-    keys,
-    clock,
-    events,
-    lanes: handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) })),
-  });
+  const watched = handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) }));
+  const overdue = createOverdueWatch({ who: name, redis, keys, clock, events, lanes: watched });
+  const retention = createRetention({ pod: name, redis, keys, lanes: watched, events });
   const presence = createPresence({ redis, keys, pod: name, clock, events }, () => ({
     pid: process.pid,
     host: hostname(),
@@ -184,7 +180,9 @@ export function createPod(options: PodOptions): Pod {
     // With Redis away these would wait for it, and so would whoever stops this pod.
     await within(
       LEAVE_MS,
-      Promise.all([sweeper, impostors, cancels, overdue, memoryWatch, presence, journal].map((part) => part.stop())),
+      Promise.all(
+        [sweeper, impostors, cancels, overdue, retention, memoryWatch, presence, journal].map((part) => part.stop()),
+      ),
     );
     await watchdog?.stop();
     await bell.stop();
@@ -236,6 +234,7 @@ export function createPod(options: PodOptions): Pod {
       impostors.start();
       cancels.start();
       overdue.start();
+      retention.start();
       presence.start();
       memoryWatch.start();
       for (const source of sources) source.start();

@@ -1,43 +1,102 @@
-// The dead-letter store is the lane's failed set: nothing is copied, so nothing can be lost between two writes.
+// The dead-letter store is the lane's failed set: nothing is copied, so nothing can be lost between two writes. Here is what
+// can be done with one letter; what is done with many stands in letter-operation and letter-export.
 
 import type { MinimalJob } from 'bullmq';
-import type { LaneQueue } from '../store/lane-queue.ts';
+import { isNotOurs, type LaneQueue } from '../store/lane-queue.ts';
+import { dropLetter } from '../store/scripts/drop-letter.ts';
+import { readyLetter } from '../store/scripts/ready-letter.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
+import type { FailureClass } from '../words/failure.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
 import { type JobView, listJobs, showJob } from './inspect.ts';
+import { type Letter, ofClass } from './letters.ts';
 
-export function listDead(laneQueue: LaneQueue, limit: number): Promise<JobView[]> {
-  return listJobs(laneQueue, ['dead'], limit);
+/** Newest first. */
+export async function listDead(laneQueue: LaneQueue, limit: number, wanted?: FailureClass): Promise<JobView[]> {
+  if (wanted === undefined) return listJobs(laneQueue, ['dead'], limit);
+  const found: JobView[] = [];
+  const failed = laneQueue.backend.toKey('failed');
+  for (let start = 0; found.length < limit; start += 50) {
+    const ids = await laneQueue.redis.zrevrange(failed, start, start + 49);
+    if (ids.length === 0) break;
+    const page = ids.map((id) => ({ id, diedAt: 0 }));
+    for (const { id } of (await ofClass(laneQueue, page, wanted)).slice(0, limit - found.length)) {
+      // Gone while we looked is no error.
+      const job = await showJob(laneQueue, id).catch(() => undefined);
+      if (job?.state === 'dead') found.push(job);
+    }
+  }
+  return found;
 }
 
 export async function showDead(laneQueue: LaneQueue, id: string): Promise<JobView> {
   return expectDead(await showJob(laneQueue, id));
 }
 
-/**
- * Back into the line with all its attempts, the same id and its whole history. The count of parks is cleared before the
- * move: dying between the two leaves a dead letter that merely forgot how often it had met a limit.
- */
+/** Back into the line with all its attempts, the same id and its whole history. Answers the letter as it was. */
 export async function replayDead(laneQueue: LaneQueue, id: string): Promise<JobView> {
   const letter = await showDead(laneQueue, id);
-  await laneQueue.redis.hdel(
-    laneQueue.jobKey(id),
-    JOB_FIELDS.parks,
-    JOB_FIELDS.gate,
-    JOB_FIELDS.until,
-    JOB_FIELDS.reason,
-    'stc',
+  if (await replayLetter(laneQueue, { id }, 0)) return letter;
+  return tooLate(laneQueue, id);
+}
+
+/** Out of the lane for good. Answers the letter as it was. */
+export async function dropDead(laneQueue: LaneQueue, id: string): Promise<JobView> {
+  const letter = await showDead(laneQueue, id);
+  if (await removeLetter(laneQueue, { id })) return letter;
+  return tooLate(laneQueue, id);
+}
+
+/** One letter, or its latest death when no instant is given. */
+export type LetterRef = Pick<Letter, 'id'> & Partial<Letter>;
+
+/**
+ * False when somebody else was faster, or an operation that began at `begunAt` (Redis time) has replayed it before. Dying
+ * between the two steps leaves a dead letter that merely forgot how often it had met a limit.
+ */
+export async function replayLetter(laneQueue: LaneQueue, letter: LetterRef, begunAt: number): Promise<boolean> {
+  const { redis, backend, jobKey } = laneQueue;
+  const { id, diedAt } = letter;
+  const isReady = await readyLetter.run(
+    redis,
+    { failed: backend.toKey('failed'), job: jobKey(id) },
+    {
+      id,
+      diedAt: diedAt ?? '',
+      begunAt,
+      replayedField: JOB_FIELDS.replayed,
+      gateField: JOB_FIELDS.gate,
+      untilField: JOB_FIELDS.until,
+      reasonField: JOB_FIELDS.reason,
+      parksField: JOB_FIELDS.parks,
+    },
   );
+  if (!isReady) return false;
   try {
-    await laneQueue.backend.retryFinishedJob({ id, opts: {} } as unknown as MinimalJob, 'failed', {
-      resetAttemptsMade: true,
-    });
+    await backend.retryFinishedJob({ id, opts: {} } as unknown as MinimalJob, 'failed', { resetAttemptsMade: true });
+    return true;
   } catch (error) {
-    // Somebody was faster: say what it is now.
-    expectDead(await showJob(laneQueue, id));
+    if (isNotOurs(error)) return false;
     throw error;
   }
-  return letter;
+}
+
+/** False when somebody else was faster. */
+export function removeLetter({ redis, backend, jobKey }: LaneQueue, { id, diedAt }: LetterRef): Promise<boolean> {
+  return dropLetter.run(
+    redis,
+    { failed: backend.toKey('failed'), job: jobKey(id), events: backend.toKey('events') },
+    { id, diedAt: diedAt ?? '', queue: backend.toKey('') },
+  );
+}
+
+/** Somebody was faster: says what it is now. */
+async function tooLate(laneQueue: LaneQueue, id: string): Promise<never> {
+  const { lane } = expectDead(await showJob(laneQueue, id));
+  throw new LanekeeperError(
+    'LK_STATE',
+    `job ${quote(id)} of lane ${quote(lane)} was replayed meanwhile and died again`,
+  );
 }
 
 function expectDead(job: JobView): JobView {

@@ -25,7 +25,8 @@ export interface SettleOptions {
 }
 
 export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOptions): Settle {
-  const keep = { done: createTrimmer(lane.done, clock), dead: createTrimmer(lane.dead, clock) };
+  // Dead letters leave by the retention alone, which counts and tells them: trimmed here they would vanish without a word.
+  const keep = { done: createTrimmer(lane.done, clock), dead: () => KEEP_ALL };
   const refusals = createRefusals();
 
   return async (attempt, wanted, wantsNext) => {
@@ -172,7 +173,7 @@ function waitingFields(gate: string, untilAt: number, reason: string, sinceAt: n
 }
 
 /**
- * Trimming what is kept costs Redis a tenth of a settle. A busy lane trims with one settle in 32, a quiet one with each, so at most
+ * Trimming the done jobs costs Redis a tenth of a settle. A busy lane trims with one settle in 32, a quiet one with each, so at most
  * 31 jobs stand too long; a lane that keeps few trims always.
  */
 const TRIM_EVERY = 32;

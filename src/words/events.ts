@@ -10,6 +10,20 @@ interface JobRef {
   job: string;
 }
 
+interface LettersRef {
+  lane: string;
+  operation: string;
+  class: FailureClass | null;
+  reason: string | null;
+}
+
+interface LettersEnd {
+  count: number;
+  /** Somebody else replayed or dropped them meanwhile. */
+  skipped: number;
+  isStopped: boolean;
+}
+
 export interface Events {
   'attempt.started': JobRef & { attempt: number; start: number; agent: string | null; waitedMs: number };
   /** A busy lane writes 20,000 of these a second: what does not apply is left out. */
@@ -47,6 +61,13 @@ export interface Events {
   'lane.attended': { lane: string; forMs: number };
   'pod.silent': { pod: string; silentMs: number; lanes: string[] };
   'pod.heard': { pod: string; forMs: number };
+  'job.dropped': JobRef & { reason: string | null; class: FailureClass | null };
+  /** Somebody replays or drops many dead letters; `dead.replayed` or `dead.dropped` tells how it ended. */
+  'operation.begun': LettersRef & { order: 'replay' | 'drop'; total: number };
+  'dead.replayed': LettersRef & LettersEnd;
+  'dead.dropped': LettersRef & LettersEnd;
+  /** Removed by the lane's retention: older than it keeps, or more than it keeps. */
+  'dead.expired': { lane: string; count: number; why: 'age' | 'count' };
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
   'pod.stopped': { returned: number };
@@ -85,6 +106,11 @@ export const EVENT_CATALOGUE = {
   'lane.attended': { level: 'info', journal: true },
   'pod.silent': { level: 'error', journal: true },
   'pod.heard': { level: 'info', journal: true },
+  'job.dropped': { level: 'info', journal: true },
+  'operation.begun': { level: 'info', journal: true },
+  'dead.replayed': { level: 'info', journal: true },
+  'dead.dropped': { level: 'info', journal: true },
+  'dead.expired': { level: 'warn', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },
   'pod.stopped': { level: 'info', journal: true },

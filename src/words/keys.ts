@@ -37,6 +37,8 @@ export interface Keys {
   alarms(): string;
   /** STRING set by the pod that tells that Redis is nearly full, deleted by the one that tells the end; a day at most. */
   full(): string;
+  /** STRING held with PX by the pod that removes a lane's old dead letters now; whoever finds it free does it next. */
+  retention(lane: LaneAddress): string;
   /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
   ring(pod: string): string;
 }
@@ -56,6 +58,7 @@ export function createKeys(prefix: string): Keys {
     cancels: () => `${prefix}:cancels`,
     alarms: () => `${prefix}:alarms`,
     full: () => `${prefix}:full`,
+    retention: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:retention`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
   });
 }
@@ -67,6 +70,7 @@ export const JOB_FIELDS = {
   reason: 'lk:reason', // one line for `why`
   since: 'lk:since', // epoch ms at which it began to wait
   parks: 'lk:parks', // times a 429 or quota sent it back without an attempt
+  replayed: 'lk:replayed', // epoch ms by Redis of its last replay: one operation gives a dead letter one life
 } as const;
 
 /** Fields of ours, one per step in the order in which they were called: `lk:step:0` holds '["name",result]'. */

@@ -19,6 +19,7 @@ const CONTRACT: Record<string, string[]> = {
   admission_total: ['lane', 'verdict', 'gate'],
   dead_jobs: ['lane'],
   dead_total: ['lane', 'class'],
+  dead_dropped_total: ['lane', 'why'],
   lock_lost_total: ['lane'],
   settle_refused_total: ['lane'],
   alarms_total: ['alarm', 'lane'],
@@ -74,6 +75,8 @@ describe('the metrics', () => {
     events.emit('attempt.finished', { ...end, outcome: 'park', class: 'rate-limit', gate: 'limit' });
     events.emit('attempt.finished', { ...end, outcome: 'park', gate: 'schedule' });
     events.emit('attempt.finished', { ...end, outcome: 'dead', class: 'gone' });
+    events.emit('dead.expired', { lane: 'a', count: 7, why: 'age' });
+    events.emit('dead.expired', { lane: 'a', count: 5, why: 'age' });
     events.emit('attempt.lost', { ...ref, reason: 'r' });
     events.emit('settle.refused', { ...ref, outcome: 'done' });
     events.emit('step.degraded', { ...ref, step: 's', class: 'quota', reason: 'r' });
@@ -89,6 +92,7 @@ describe('the metrics', () => {
     await is('attempts_total', { class: 'transient' }, 1);
     await is('attempts_total', { class: 'rate-limit' }, 1);
     await is('dead_total', { class: 'gone' }, 1);
+    await is('dead_dropped_total', { why: 'age' }, 12);
     await is('lock_lost_total', {}, 1);
     await is('settle_refused_total', {}, 1);
     await is('degraded_total', { class: 'quota' }, 1);

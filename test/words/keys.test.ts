@@ -23,9 +23,10 @@ const make = {
   cancels: (keys: ReturnType<typeof createKeys>) => keys.cancels(),
   alarms: (keys: ReturnType<typeof createKeys>) => keys.alarms(),
   full: (keys: ReturnType<typeof createKeys>) => keys.full(),
+  retention: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.retention({ name: other, tag }),
   ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
 };
-const ofUpstream = ['queuePrefix', 'reservation', 'journal', 'orphans', 'pause'] as const;
+const ofUpstream = ['queuePrefix', 'reservation', 'journal', 'orphans', 'pause', 'retention'] as const;
 
 describe('a key', () => {
   it('is known to this test, whichever function makes it', () => {
