@@ -4,6 +4,7 @@
 
 import type { KeepJobs, MinimalJob } from 'bullmq';
 import { type Fetched, isNotOurs, type LaneQueue, returnJob, toFetched } from '../store/lane-queue.ts';
+import { takingOut } from '../store/taking-out.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub, Events } from '../words/events.ts';
@@ -136,8 +137,12 @@ async function move(
     }
     case 'cancel': {
       // Under its lock and removed in the same script: nobody else can have it meanwhile, and nothing of it is left.
-      const { result } = await backend.moveToCompleted(job, null, { count: 0 }, token, fetchNext);
-      return next(result);
+      let reply: unknown;
+      await takingOut(laneQueue, id, async () => {
+        reply = (await backend.moveToCompleted(job, null, { count: 0 }, token, fetchNext)).result;
+        return true;
+      });
+      return next(reply);
     }
     case 'return': {
       await returnJob(laneQueue, raw, token);

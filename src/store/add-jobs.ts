@@ -3,6 +3,7 @@
 
 import type { JobJson } from 'bullmq';
 import type { ChainableCommander } from 'ioredis';
+import { JOB_FIELDS } from '../words/keys.ts';
 import type { Redis } from './connect.ts';
 import type { LaneQueue } from './lane-queue.ts';
 
@@ -25,7 +26,7 @@ export type Before = string | undefined;
 export async function addJob(laneQueue: LaneQueue, entry: NewJob): Promise<Before> {
   const backend = adderOf(laneQueue);
   await backend.client; // BullMQ defines its scripts on the connection first
-  return toBefore(await add(backend, laneQueue.redis, laneQueue.redis, entry));
+  return toBefore(await add(laneQueue, laneQueue.redis, entry));
 }
 
 /** In one write. Answers for each whether it is in; those that are not carry why. */
@@ -36,7 +37,7 @@ export async function addJobs(laneQueue: LaneQueue, entries: readonly NewJob[]):
     reservingScript(laneQueue.redis, backend, name);
   const pipeline = laneQueue.redis.pipeline();
   // The commands are queued before the first await, and answered below.
-  for (const entry of entries) void add(backend, laneQueue.redis, pipeline, entry);
+  for (const entry of entries) void add(laneQueue, pipeline, entry);
   const replies = (await pipeline.exec()) ?? [];
   return entries.map((_, place) => {
     const [error, reply] = replies[place] ?? [new Error('no answer'), undefined];
@@ -63,16 +64,19 @@ function adderOf({ backend }: LaneQueue): Adder {
   return backend as unknown as Adder;
 }
 
-function add(backend: Adder, redis: Redis, target: Redis | ChainableCommander, { job, reservation }: NewJob): unknown {
+function add(laneQueue: LaneQueue, target: Redis | ChainableCommander, { job, reservation }: NewJob): unknown {
+  const { redis, jobKey } = laneQueue;
+  const backend = adderOf(laneQueue);
+  const id = job.id as string;
   const call = (name: string, args: unknown[]) => (target as unknown as Commands)[name]?.(args);
   const runCommand = (name: string, args: unknown[]) => {
     if (!reservation) return call(name, args);
     const merged = reservingScript(redis, backend, name);
     const keyCount = scriptOf(redis, name).numberOfKeys;
     const { key, mark, forMs } = reservation;
-    return call(merged, [...args.slice(0, keyCount), key, ...args.slice(keyCount), mark, forMs]);
+    return call(merged, [...args.slice(0, keyCount), jobKey(id), key, ...args.slice(keyCount), mark, forMs]);
   };
-  return backend.addJobToTransaction({ runCommand }, job, job.id as string);
+  return backend.addJobToTransaction({ runCommand }, job, id);
 }
 
 type Commands = Record<string, (args: unknown[]) => unknown>;
@@ -95,12 +99,12 @@ function reservingScript(redis: Redis, backend: Adder, name: string): string {
   const merged = `lanekeeper:reserve:${versioned}`;
   if (merged in redis) return merged;
   const { lua, numberOfKeys } = scriptOf(redis, versioned);
-  redis.defineCommand(merged, { numberOfKeys: numberOfKeys + 1, lua: aroundBullMq(lua) });
+  redis.defineCommand(merged, { numberOfKeys: numberOfKeys + 2, lua: aroundBullMq(lua) });
   return merged;
 }
 
 /**
- * KEYS: BullMQ's, then the reservation. ARGV: BullMQ's, then its mark and how long it stands, in ms.
+ * KEYS: BullMQ's, then the job and the reservation. ARGV: BullMQ's, then its mark and how long it stands, in ms.
  * Answers the id, BullMQ's negative code (and reserves nothing), or { mark } of the job that came first (and writes nothing).
  */
 function aroundBullMq(lua: string): string {
@@ -114,6 +118,7 @@ if before then return { before } end
 local id = add(KEYS, ARGV)
 if type(id) == 'number' and id < 0 then return id end
 redis.call('SET', reservation, ARGV[#ARGV - 1], 'PX', ARGV[#ARGV])
+redis.call('HSET', KEYS[#KEYS - 1], '${JOB_FIELDS.same}', reservation)
 return id
 `;
 }

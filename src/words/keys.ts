@@ -70,6 +70,7 @@ export const JOB_FIELDS = {
   reason: 'lk:reason', // one line for `why`
   since: 'lk:since', // epoch ms at which it began to wait
   parks: 'lk:parks', // times a 429 or quota sent it back without an attempt
+  same: 'lk:same', // the key of its reservation
   replayed: 'lk:replayed', // epoch ms by Redis of its last replay: one operation gives a dead letter one life
 } as const;
 

@@ -3,7 +3,9 @@
 
 import { describe, expect, vi } from 'vitest';
 import { z } from 'zod';
-import { defineLane, handle, type Producer } from '../../src/index.ts';
+import { dead, defineLane, handle, type Producer } from '../../src/index.ts';
+import { cancelJob } from '../../src/path/cancel.ts';
+import { dropDead } from '../../src/path/dead-letters.ts';
 import { listJobs, showJob } from '../../src/path/inspect.ts';
 import type { Lane } from '../../src/path/lane.ts';
 import { it, type World } from '../support/world.ts';
@@ -176,4 +178,36 @@ describe('content', () => {
       expect(await standing(world, odd)).toBe(0);
     },
   );
+});
+
+describe('a job that somebody took out', () => {
+  const lanes = { key: open, content };
+
+  it.for(['key', 'content'] as const)('may be added again, known by %s', async (by, { world }) => {
+    const lane = lanes[by];
+    const queue = world.queue(lane);
+    const producer = await world.producer();
+    const add = () => producer.add(lane, { n: 1 }, by === 'key' ? { key: 'k' } : {});
+    const cancelled = await add();
+    await cancelJob(queue, cancelled.id);
+    const second = await add();
+    expect(second).toMatchObject({ isRepeat: false });
+    const held = gate();
+    const pod = await world.pod([handle(lane, { run: ({ attempt }) => (attempt === 1 ? dead('no') : held.opened) })]);
+    await untilState(queue, second.id, 'dead');
+    expect(await add(), 'a dead letter may be replayed').toMatchObject({ id: second.id, isRepeat: true });
+    await pod.stop('enough', 0);
+    await dropDead(queue, second.id);
+    expect(await add()).toMatchObject({ isRepeat: false });
+  });
+
+  it('takes nothing from the job that was added after its window', async ({ world }) => {
+    const queue = world.queue(open);
+    const producer = await world.producer();
+    const old = await producer.add(open, 1, { key: 'k' });
+    for (const key of await world.redis.keys(`${world.prefix}:l:*:same:*`)) await world.redis.del(key);
+    const young = await producer.add(open, 1, { key: 'k' });
+    await cancelJob(queue, old.id);
+    expect(await producer.add(open, 1, { key: 'k' })).toMatchObject({ id: young.id, isRepeat: true });
+  });
 });

@@ -20,6 +20,9 @@ local dedupe = redis.call('HGET', job, 'deid')
 if dedupe and redis.call('GET', queue .. 'de:' .. dedupe) == id then
   redis.call('DEL', queue .. 'de:' .. dedupe, queue .. 'dn:' .. dedupe)
 end
+-- What is dropped may be added again: its reservation ends with it.
+local same = redis.call('HGET', job, 'lk:same')
+if same and string.sub(redis.call('GET', same) or '', 1, #id + 1) == id .. ' ' then redis.call('DEL', same) end
 redis.call('DEL', job, job .. ':logs', job .. ':dependencies', job .. ':processed', job .. ':failed', job .. ':unsuccessful')
 -- 10,000 is how many events BullMQ keeps by default.
 redis.call('XADD', events, 'MAXLEN', '~', 10000, '*', 'event', 'removed', 'jobId', id, 'prev', 'failed')
