@@ -32,6 +32,8 @@ export interface Snapshot {
   told: Map<string, number>;
 }
 
+/** As `reservation` in words/keys; a lane here is called `same` as well. */
+const RESERVATION = /:l:\{\w+\}:\w+:same:/;
 const LISTS = ['wait', 'paused', 'active'];
 const SETS = ['prioritized', 'delayed', 'waiting-children', 'completed', 'failed'];
 
@@ -56,7 +58,7 @@ export async function takeSnapshot(redis: Redis, prefix: string): Promise<Snapsh
     }
     snapshot.named.push(...[...places].map(([id, where]) => `${lane.name} ${where} ${id}`));
   }
-  for (const key of all.filter((one) => one.includes(':same:'))) {
+  for (const key of all.filter((one) => RESERVATION.test(one))) {
     snapshot.reserved.push(String(await redis.get(key)).split(' ')[0] as string);
   }
   const streams = LANES.map(({ tag }) => keys.journal(tag));
