@@ -130,7 +130,9 @@ describe('a run in order', () => {
         made.run.plan = { at: 'after-add', victim, concurrency: 1 };
         const crash = made.run.lines.find(({ what }) => what === 'crash') as { at: string };
         crash.at = 'after-add';
-        made.run.lines = made.run.lines.filter((line) => !('pid' in line && line.pid === VICTIM && line.what !== 'crash'));
+        made.run.lines = made.run.lines.filter(
+          (line) => !('pid' in line && line.pid === VICTIM && line.what !== 'crash'),
+        );
         remove(made, made.second.kept('one'));
         const other = start('t', 0, 1, HOST);
         made.run.lines.push(other.begin, other.end());
@@ -145,49 +147,115 @@ describe('a run in order', () => {
 describe('a run is convicted when', () => {
   const CRIMES: [string, RegExp, (made: Made) => void][] = [
     ['an accepted job is nowhere', /accepted as 0, and is nowhere/, ({ run }) => run.snapshot.jobs.shift()],
-    ['a job waits still', /expected it in completed, got wait/, (made) => void (jobOf(made, 's').places = ['wait'])],
-    ['a job is in no set', /got no set/, (made) => void (jobOf(made, 's').places = [])],
+    [
+      'a job waits still',
+      /expected it in completed, got wait/,
+      (made) => Object.assign(jobOf(made, 's'), { places: ['wait'] }),
+    ],
+    ['a job is in no set', /got no set/, (made) => Object.assign(jobOf(made, 's'), { places: [] })],
     ['a job is done and dead', /got completed,failed/, (made) => void jobOf(made, 's').places.push('failed')],
-    ['a keyed job is there twice', /expected it once/, ({ run }) => run.snapshot.jobs.push(stored('k', { n: 1, key: 'k' }))],
+    [
+      'a keyed job is there twice',
+      /expected it once/,
+      ({ run }) => run.snapshot.jobs.push(stored('k', { n: 1, key: 'k' })),
+    ],
     ['nobody added it', /never made/, ({ run }) => run.snapshot.jobs.push(stored('x', { n: 9 }))],
     ['a hand-over is missing', /got 0$/m, ({ run }) => run.snapshot.jobs.pop()],
-    ['a hand-over is there twice', /got 0,1,1/, ({ run }) => {
-      run.snapshot.jobs.push(stored('c', { lane: 'next', n: 1, index: 1, key: 'c', parent: 'work/h' }));
-    }],
-    ['a kept step is done again', /step one was kept and done again/, (made) => insertBefore(made, made.second.kept('one'), made.second.effect('one'))],
-    ['a step repeats with no crash in it', /done 2 times/, (made) => insertBefore(made, made.fails[1].kept('one'), made.fails[1].effect('one'))],
-    ['what must repeat did not', /expected work\/s two to repeat, got nothing/, (made) => remove(made, made.second.effect('two'))],
-    ['a step repeats that the point does not allow', /expected nothing to repeat/, (made) => {
-      made.run.plan = { ...made.run.plan, at: 'after-step-write' };
-      (made.crash as { at: string }).at = 'after-step-write';
-    }],
-    ['a live process ran a job twice', /of a process that lives ran again/, (made) => {
-      const more = start('h', 1, 2, HOST);
-      made.run.lines.push(more.begin, more.end());
-    }],
-    ['a settled job ran again', /was settled and ran again/, (made) => {
-      made.run.plan = { ...made.run.plan, at: 'after-settle' };
-      (made.crash as { at: string }).at = 'after-settle';
-      insertBefore(made, made.crash, made.first.end());
-    }],
-    ['a job ran again twice', /ran again 2 times/, (made) => {
-      const more = start('s', 0, 3, HOST);
-      made.run.lines.push(more.begin, more.end());
-    }],
+    [
+      'a hand-over is there twice',
+      /got 0,1,1/,
+      ({ run }) => {
+        run.snapshot.jobs.push(stored('c', { lane: 'next', n: 1, index: 1, key: 'c', parent: 'work/h' }));
+      },
+    ],
+    [
+      'a kept step is done again',
+      /step one was kept and done again/,
+      (made) => insertBefore(made, made.second.kept('one'), made.second.effect('one')),
+    ],
+    [
+      'a step repeats with no crash in it',
+      /done 2 times/,
+      (made) => insertBefore(made, made.fails[1].kept('one'), made.fails[1].effect('one')),
+    ],
+    [
+      'what must repeat did not',
+      /expected work\/s two to repeat, got nothing/,
+      (made) => remove(made, made.second.effect('two')),
+    ],
+    [
+      'a step repeats that the point does not allow',
+      /expected nothing to repeat/,
+      (made) => {
+        made.run.plan = { ...made.run.plan, at: 'after-step-write' };
+        (made.crash as { at: string }).at = 'after-step-write';
+      },
+    ],
+    [
+      'a live process ran a job twice',
+      /of a process that lives ran again/,
+      (made) => {
+        const more = start('h', 1, 2, HOST);
+        made.run.lines.push(more.begin, more.end());
+      },
+    ],
+    [
+      'a settled job ran again',
+      /was settled and ran again/,
+      (made) => {
+        made.run.plan = { ...made.run.plan, at: 'after-settle' };
+        (made.crash as { at: string }).at = 'after-settle';
+        insertBefore(made, made.crash, made.first.end());
+      },
+    ],
+    [
+      'a job ran again twice',
+      /ran again 2 times/,
+      (made) => {
+        const more = start('s', 0, 3, HOST);
+        made.run.lines.push(more.begin, more.end());
+      },
+    ],
     ['the crash used an attempt', /used an attempt/, (made) => void Object.assign(made.second.begin, { attempt: 2 })],
-    ['a job failed once and was buried', /its last start ended thrown, in attempt 1/, (made) => {
-      made.run.lines = made.run.lines.filter((line) => !('id' in line && line.id === 'f' && 'fence' in line && line.fence === 2));
-    }],
-    ['a job was settled that never ended', /its last start ended not at all/, (made) => remove(made, made.second.end())],
-    ['two pods had one fence', /two starts with fence 1/, (made) => void made.run.lines.push(start('h', 1, 1, VICTIM).begin)],
+    [
+      'a job failed once and was buried',
+      /its last start ended thrown, in attempt 1/,
+      (made) => {
+        made.run.lines = made.run.lines.filter(
+          (line) => !('id' in line && line.id === 'f' && 'fence' in line && line.fence === 2),
+        );
+      },
+    ],
+    [
+      'a job was settled that never ended',
+      /its last start ended not at all/,
+      (made) => remove(made, made.second.end()),
+    ],
+    [
+      'two pods had one fence',
+      /two starts with fence 1/,
+      (made) => void made.run.lines.push(start('h', 1, 1, VICTIM).begin),
+    ],
     ['it was settled twice by the journal', /settled 2 times/, ({ run }) => void run.snapshot.told.set('work/s', 2)],
-    ['the journal is silent on what a live process ended', /journal does not say/, ({ run }) => void run.snapshot.told.delete('work/s')],
+    [
+      'the journal is silent on what a live process ended',
+      /journal does not say/,
+      ({ run }) => void run.snapshot.told.delete('work/s'),
+    ],
     ['a lock is left', /a lock is left/, ({ run }) => void run.snapshot.locks.push('x:lock')],
     ['a set names what is gone', /a name without a job/, ({ run }) => void run.snapshot.named.push('work wait x')],
     ['a reservation has no job', /a reservation without a job: x/, ({ run }) => void run.snapshot.reserved.push('x')],
-    ['a keyed job has no reservation', /a job without its reservation: h/, ({ run }) => void run.snapshot.reserved.shift()],
-    ['a dead letter has no class', /class transient, got null/, (made) => void (jobOf(made, 'f').deathClass = null)],
-    ['a dead letter has no stack', /to keep its stack/, (made) => void (jobOf(made, 'f').hasTrace = false)],
+    [
+      'a keyed job has no reservation',
+      /a job without its reservation: h/,
+      ({ run }) => void run.snapshot.reserved.shift(),
+    ],
+    [
+      'a dead letter has no class',
+      /class transient, got null/,
+      (made) => Object.assign(jobOf(made, 'f'), { deathClass: null }),
+    ],
+    ['a dead letter has no stack', /to keep its stack/, (made) => Object.assign(jobOf(made, 'f'), { hasTrace: false })],
     ['nothing died', /expected one crash/, (made) => remove(made, made.crash)],
   ];
 
