@@ -107,6 +107,9 @@ describe('a run in order', () => {
       repeated: ['work/s two'],
       done: ['work/s', 'work/h', 'next/a', 'next/b'],
       dead: ['work/f'],
+      lost: [],
+      unfinished: [],
+      settledTwice: [],
       again: ['work/s'],
     });
   });

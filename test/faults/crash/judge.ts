@@ -26,6 +26,10 @@ export interface Judgement {
   repeated: string[];
   done: string[];
   dead: string[];
+  /** Accepted, and nowhere. */
+  lost: string[];
+  unfinished: string[];
+  settledTwice: string[];
   /** Started once more because of the crash. */
   again: string[];
 }
@@ -37,8 +41,8 @@ export function judge(run: Case): Judgement {
   const { plan, jobs, lines, snapshot } = run;
   const crashes = lines.filter((line) => line.what === 'crash');
   const [crash] = crashes;
-  const verdict: Judgement = { problems: [], repeated: [], done: [], dead: [], again: [] };
-  const { problems } = verdict;
+  const verdict: Judgement = { problems: [], repeated: [], done: [], dead: [], again: [], ...toTotals(run) };
+  const { problems, done, dead } = verdict;
   if (crashes.length !== 1 || crash?.at !== plan.at)
     problems.push(`expected one crash ${plan.at}, got ${crashes.length}`);
   problems.push(...judgePresence(run), ...judgeKeys(snapshot));
@@ -49,7 +53,8 @@ export function judge(run: Case): Judgement {
     const isFailing = jobs.some(({ n, kind }) => n === job.n && kind === 'failing') && job.lane === work.name;
     const own = starts.get(job.id) ?? [];
     problems.push(...judgeEnd(job, ref, isFailing));
-    verdict[isFailing ? 'dead' : 'done'].push(ref);
+    if (job.places.includes('completed')) done.push(ref);
+    if (job.places.includes('failed')) dead.push(ref);
     const { complaints, isAgain } = judgeStarts(own, {
       isFailing,
       attempts: ATTEMPTS,
@@ -74,6 +79,17 @@ export function judge(run: Case): Judgement {
     problems.push(`no pod died and ${verdict.repeated.join()} repeated`);
   }
   return verdict;
+}
+
+/** For the table; each of these is a problem as well. */
+function toTotals({ lines, snapshot: { jobs, told } }: Case) {
+  const ids = new Set(jobs.map(({ id }) => id));
+  const isEnded = ({ places }: StoredJob) => places.includes('completed') || places.includes('failed');
+  return {
+    lost: lines.flatMap((line) => (line.what === 'accepted' && !ids.has(line.id) ? [line.id] : [])),
+    unfinished: jobs.filter((job) => !isEnded(job)).map(({ lane, id }) => `${lane}/${id}`),
+    settledTwice: [...told].filter(([, count]) => count > 1).map(([ref]) => ref),
+  };
 }
 
 /** The step in which the process died, when it ran one attempt at a time and its last word is an effect. */

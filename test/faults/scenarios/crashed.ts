@@ -1,6 +1,7 @@
 // A process killed at each point between add, fetch, handler, step, hand-over, settle and bury: 200 runs, each chosen by its
 // seed, each under a prefix of its own, and every job of each accounted for. The runs' waits for their locks (22 s) overlap.
 // Short: six runs, one per kind of point. Reserve and add are one script, so no kill falls between them: test/store/reserve.
+// A twin beside them, whose steps are done and never kept, must be convicted by the same judge.
 //
 // FAULTS_CRASH_SEED=n repeats run n alone.
 
@@ -14,15 +15,18 @@ import type { FaultOptions } from '../arena.ts';
 import { makeCrashBuild } from '../crash/crash-build.ts';
 import { type CrashRun, runCrash, type Site } from '../crash/crash-run.ts';
 import { POINTS, toPlan } from '../crash/plan.ts';
-import { startToldProcess } from '../crash/told-process.ts';
+import { startToldProcess, type ToldProcess } from '../crash/told-process.ts';
 import { createEvidence, type Evidence } from '../evidence.ts';
 import { createTurns } from '../harness/suite.ts';
 
 const RUNS = 200;
 /** Processes that start or are about to die, at once: each takes half a second of a core. */
-const AT_ONCE = 4;
+const AT_ONCE = 3;
 /** A run has up to four pods in the host, while it waits for its locks. */
 const OPEN_AT_ONCE = 50;
+
+/** Beyond those of the runs: a seed is a prefix of Redis. */
+const TWIN_SEEDS = 10_000_000;
 
 const KINDS_OF_POINT: CrashPoint[][] = [
   ['before-add', 'after-add'],
@@ -42,8 +46,10 @@ export async function run({ seed, short }: FaultOptions): Promise<Evidence> {
   try {
     await atSite(async (site) => {
       const open = createTurns(OPEN_AT_ONCE);
-      await Promise.all(
-        seeds.map((one) =>
+      const twin = only ? undefined : runTwin(site, seed, evidence);
+      await Promise.all([
+        twin,
+        ...seeds.map((one) =>
           open(async () => {
             const { at, pass, victim } = toPlan(one);
             const where = `FAULTS_CRASH_SEED=${one}: ${victim} ${at} ${pass}`;
@@ -56,7 +62,7 @@ export async function run({ seed, short }: FaultOptions): Promise<Evidence> {
             }
           }),
         ),
-      );
+      ]);
     });
   } catch (error) {
     evidence.problems.push(`broke off: ${(error as Error).message}`);
@@ -75,26 +81,50 @@ function oneOfEachKind(from: number): number[] {
   });
 }
 
-export async function atSite(work: (site: Site) => Promise<void>, twin?: string): Promise<void> {
+async function atSite(work: (site: Site) => Promise<void>): Promise<void> {
   const redisUrl = inject('redisUrl');
   const build = makeCrashBuild();
   const folder = await mkdtemp(join(tmpdir(), 'lanekeeper-crash-'));
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   const { program } = build;
-  const env = { REDIS_URL: redisUrl, FAULTS_CRASH_TWIN: twin };
-  const host = await startToldProcess(program, env).catch((error: Error) => error);
   try {
-    if (host instanceof Error) throw host;
-    await work({ redisUrl, redis, host, program, folder, twin, turn: createTurns(AT_ONCE) });
+    await withHost(program, { REDIS_URL: redisUrl }, (host) =>
+      work({ redisUrl, redis, host, program, folder, turn: createTurns(AT_ONCE) }),
+    );
   } finally {
     redis.disconnect();
-    if (!(host instanceof Error)) {
-      host.kill();
-      await host.exited;
-    }
     await rm(folder, { recursive: true, force: true });
     build.remove();
   }
+}
+
+async function withHost(
+  program: string,
+  env: NodeJS.ProcessEnv,
+  work: (host: ToldProcess) => Promise<void>,
+): Promise<void> {
+  const host = await startToldProcess(program, env);
+  try {
+    await work(host);
+  } finally {
+    host.kill();
+    await host.exited;
+  }
+}
+
+/** Killed right after a step is kept, by processes that keep none: the step is done again. */
+async function runTwin(site: Site, from: number, evidence: Evidence): Promise<void> {
+  let seed = from + TWIN_SEEDS;
+  while (toPlan(seed).at !== 'after-step-write') seed++;
+  const twin = 'forgetful';
+  await withHost(site.program, { REDIS_URL: site.redisUrl, FAULTS_CRASH_TWIN: twin }, async (host) => {
+    const { problems } = await runCrash(seed, { ...site, host, twin });
+    const isConvicted = problems.some((problem) => problem.includes('was kept and done again'));
+    evidence.prove(
+      isConvicted,
+      `twin: steps that are done and never kept are convicted (${problems.length} complaints)`,
+    );
+  });
 }
 
 function sumUp(evidence: Evidence, runs: readonly CrashRun[], isPart: boolean): void {
@@ -108,11 +138,11 @@ function sumUp(evidence: Evidence, runs: readonly CrashRun[], isPart: boolean): 
   evidence.account = {
     done: new Set(each((run) => run.done)),
     dead: new Set(each((run) => run.dead)),
-    lost: [],
-    unfinished: [],
+    lost: each((run) => run.lost),
+    unfinished: each((run) => run.unfinished),
     unexpected: [],
     recovered: 0,
-    settledTwice: [],
+    settledTwice: each((run) => run.settledTwice),
     ranTwice: each((run) => run.again),
     effectsTwice: { bare: repeated, guarded: [] },
   };
