@@ -150,6 +150,6 @@ function sumUp(evidence: Evidence, runs: readonly CrashRun[], isPart: boolean): 
   evidence.prove(isPart || isWhole, `killed at ${covered.map((at) => `${at} ${count(at)}x`).join(', ')}`);
   evidence.prove(
     isPart || repeated.length > 0,
-    `what may repeat did (${repeated.length} steps, each killed before its record), and nothing else`,
+    `${repeated.length} steps had their effect twice, each killed before its record; nothing else repeated`,
   );
 }
