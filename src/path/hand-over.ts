@@ -1,6 +1,7 @@
 // ctx.add: a job adds the next one. It is a step, so a retried attempt adds nothing twice, however late it comes; and it keeps
 // what it added, so that code which would add something else in its place is refused instead of believed.
 
+import { crashPoint } from '../words/crash-point.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { Attempt } from './attempt.ts';
 import { toContent } from './dedupe.ts';
@@ -21,10 +22,12 @@ export function createHandOver(attempt: Attempt, steps: () => Steps, addFrom: Ad
     const isByKey = !lane?.dedupe || lane.dedupe.by === 'key';
     const key = options.key ?? (isByKey ? `${attempt.id}/${count}` : undefined);
     const what = toContent({ payload: [lane?.name, payload ?? null], agent: options.agent });
-    const step = await steps().run(`add ${count}`, async () => ({
-      what,
-      added: await addFrom(parent, lane, payload, { ...options, ...(key !== undefined && { key }) }),
-    }));
+    const step = await steps().run(`add ${count}`, async () => {
+      crashPoint('before-hand-over');
+      const added = await addFrom(parent, lane, payload, { ...options, ...(key !== undefined && { key }) });
+      crashPoint('after-hand-over');
+      return { what, added };
+    });
     if (step.what === what) return step.added;
     throw new LanekeeperError(
       'LK_STEPS',

@@ -3,6 +3,7 @@
 import type { Logger } from 'pino';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
+import { crashPoint } from '../words/crash-point.ts';
 import { LanekeeperError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Outcome } from '../words/outcome.ts';
@@ -63,10 +64,12 @@ export function createRunner(options: RunnerOptions): RunJob {
   const { fromReturned, fromThrown, fromEnd } = createOutcomes(lane, laneQueue, clock, random);
 
   return async (raw, token, askedMonoAt, wantsNext) => {
+    crashPoint('after-fetch');
     const attempt = new Attempt(lane, raw, token, askedMonoAt, clock);
     attempts.add(attempt);
     try {
       const outcome = await (isSuspect(attempt) ? runAlone(attempt) : runToOutcome(attempt));
+      crashPoint('after-handler');
       attempt.end('settled');
       return await settle(attempt, outcome, wantsNext);
     } finally {
@@ -113,6 +116,7 @@ export function createRunner(options: RunnerOptions): RunJob {
       // The pod may have been stopped for longer than the lock lives: then another has the job.
       if (!attempt.isLocked()) attempt.end('lost', attemptOver(attempt, 'its lock ran out'));
       if (attempt.ended) return;
+      if (verdict.kind === 'admit') crashPoint('before-handler');
       outcome =
         verdict.kind === 'admit'
           ? fromReturned(

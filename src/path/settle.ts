@@ -6,6 +6,7 @@ import type { KeepJobs, MinimalJob } from 'bullmq';
 import { type Fetched, isNotOurs, type LaneQueue, returnJob, toFetched } from '../store/lane-queue.ts';
 import { takingOut } from '../store/taking-out.ts';
 import type { Clock } from '../words/clock.ts';
+import { crashPoint } from '../words/crash-point.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub, Events } from '../words/events.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
@@ -49,7 +50,9 @@ export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOpti
         continue;
       }
       try {
+        crashPoint(outcome.kind === 'dead' ? 'before-bury' : 'before-settle');
         const fetched = await move({ laneQueue, attempt, outcome, pod, clock, keep }, wantsNext());
+        crashPoint(outcome.kind === 'dead' ? 'after-bury' : 'after-settle');
         refusals.answered();
         announce(attempt, outcome, clock, events);
         if (outcome.kind === 'done') attempt.afterDone?.();

@@ -6,6 +6,7 @@
 
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { writeStep } from '../store/scripts/write-step.ts';
+import { crashPoint } from '../words/crash-point.ts';
 import { LanekeeperError, quote, toError, wrongOption } from '../words/errors.ts';
 import { STEP_FIELD } from '../words/keys.ts';
 import type { Attempt } from './attempt.ts';
@@ -50,7 +51,9 @@ export class Steps {
     const result = await work();
     refuseIfOver(attempt, `the end of step ${quote(name)}`);
     const text = toText(name, result);
+    crashPoint('before-step-write');
     await this.#write(place, name, text);
+    crashPoint('after-step-write');
     return (JSON.parse(text) as [string, T])[1];
   }
 

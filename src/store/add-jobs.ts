@@ -3,6 +3,7 @@
 
 import type { JobJson } from 'bullmq';
 import type { ChainableCommander } from 'ioredis';
+import { crashPoint } from '../words/crash-point.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
 import type { Redis } from './connect.ts';
 import type { LaneQueue } from './lane-queue.ts';
@@ -26,7 +27,10 @@ export type Before = string | undefined;
 export async function addJob(laneQueue: LaneQueue, entry: NewJob): Promise<Before> {
   const backend = adderOf(laneQueue);
   await backend.client; // BullMQ defines its scripts on the connection first
-  return toBefore(await add(laneQueue, laneQueue.redis, entry));
+  crashPoint('before-add');
+  const reply = await add(laneQueue, laneQueue.redis, entry);
+  crashPoint('after-add');
+  return toBefore(reply);
 }
 
 /** In one write. Answers for each whether it is in; those that are not carry why. */
@@ -38,7 +42,9 @@ export async function addJobs(laneQueue: LaneQueue, entries: readonly NewJob[]):
   const pipeline = laneQueue.redis.pipeline();
   // The commands are queued before the first await, and answered below.
   for (const entry of entries) void add(laneQueue, pipeline, entry);
+  crashPoint('before-add');
   const replies = (await pipeline.exec()) ?? [];
+  crashPoint('after-add');
   return entries.map((_, place) => {
     const [error, reply] = replies[place] ?? [new Error('no answer'), undefined];
     return error ?? toBefore(reply);

@@ -3,6 +3,7 @@
 
 import { runFaults } from './harness/suite.ts';
 import * as blocked from './scenarios/blocked.ts';
+import * as crashed from './scenarios/crashed.ts';
 import * as diskFull from './scenarios/disk-full.ts';
 import * as doomed from './scenarios/doomed.ts';
 import * as drained from './scenarios/drained.ts';
@@ -20,6 +21,7 @@ runFaults(
   [
     ['a handler that blocks its pods for ever', doomed.runBlocking],
     ['a handler that kills its pods', doomed.runKilling],
+    ['a process killed at each point', crashed.run],
     ['Redis gone for a minute', redisGone.runGone],
     ['a pod killed', killed.run],
     ['a pod stopped and continued', stopped.run],

@@ -3,6 +3,7 @@
 
 import { runFaults } from './harness/suite.ts';
 import * as blocked from './scenarios/blocked.ts';
+import * as crashed from './scenarios/crashed.ts';
 import * as diskFull from './scenarios/disk-full.ts';
 import * as drained from './scenarios/drained.ts';
 import * as flushed from './scenarios/flushed.ts';
@@ -19,6 +20,7 @@ runFaults(
   [
     ['a pod stopped and continued', stopped.run],
     ['a pod killed', killed.run],
+    ['a process killed at each kind of point', crashed.run],
     ['a lock stolen', stolen.run],
     ['SIGTERM under load', drained.run],
     ['two SIGTERMs while settling', hurried.run],

@@ -44,7 +44,7 @@ export function runFaults(faults: readonly Fault[], { short, atOnce, timeoutMs }
   });
 }
 
-function createTurns(atOnce: number): <T>(run: () => Promise<T>) => Promise<T> {
+export function createTurns(atOnce: number): <T>(run: () => Promise<T>) => Promise<T> {
   const line: (() => void)[] = [];
   let running = 0;
   return async (run) => {
