@@ -5,17 +5,12 @@ import { type Logger, pino } from 'pino';
 import type { LogLevel } from '../words/config.ts';
 import { EVENT_CATALOGUE, type EventHub, type Events } from '../words/events.ts';
 import { createRepeats } from './repeats.ts';
+import { createStderr } from './stderr.ts';
 
 export type { Logger };
 
-/** A write per line would cost a lane of 15,000 jobs a second more than the jobs. A kill -9 loses the last 100 ms. */
-const BUFFER = { minLength: 4_096, periodicFlush: 100 };
-
 export function createLog(level: LogLevel, who: string): Logger {
-  const destination = pino.destination({ dest: 2, sync: false, ...BUFFER });
-  // Loggers flush when the process ends by itself; process.exit ends it at once.
-  process.on('exit', () => destination.flushSync());
-  return pino({ level, base: { who }, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  return pino({ level, base: { who }, timestamp: pino.stdTimeFunctions.isoTime }, createStderr());
 }
 
 /** Done attempts told one by one, a second. Beyond, nobody reads them, and telling costs a fifth of a no-op job. */

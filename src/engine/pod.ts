@@ -185,10 +185,11 @@ export function createPod(options: PodOptions): Pod {
       ),
     );
     await watchdog?.stop();
-    await bell.stop();
+    // A connection that is told to go while it is being made may never say that it went.
+    await within(LEAVE_MS, bell.stop());
     redis.disconnect();
-    await producer.close();
-    await Promise.all([...laneQueues.values()].map((laneQueue) => laneQueue.close()));
+    const closing = [producer, ...laneQueues.values()].map((part) => part.close());
+    await within(LEAVE_MS, Promise.all(closing));
   }
 
   /** Waits for the attempts; at the deadline, or when told to, ends those that still run. Answers how many those were. */

@@ -111,7 +111,7 @@ it('doctor is green on a good folder, lists unbuilt options, and fails on a wron
   await Promise.all([mkdir(join(dir, 'queues')), mkdir(join(dir, 'workers'))]);
   await writeFile(
     join(dir, 'queues/a.mjs'),
-    `import { defineLane } from 'lanekeeper'; export const a = defineLane({ name: 'a', backlog: 5, dedupe: 'content' });`,
+    `import { defineLane } from 'lanekeeper'; export const a = defineLane({ name: 'a', pods: 'one' });`,
   );
   const missing = await world.cli(['doctor', '--dir', dir]);
   expect(missing.code).toBe(1);
@@ -124,8 +124,7 @@ it('doctor is green on a good folder, lists unbuilt options, and fails on a wron
   expect(code).toBe(0);
   const warnings = (JSON.parse(stdout) as { check: string; says: string }[]).filter(({ check }) => check === 'option');
   expect(warnings.map(({ says }) => says)).toEqual([
-    'lane "a": backlog is not built yet: it is ignored',
-    'lane "a": dedupe is not built yet: it is ignored',
+    'lane "a": pods is not built yet: it is ignored',
     'handler "a": verify is not built yet: it is ignored',
   ]);
 });
