@@ -87,8 +87,11 @@ function toNumber(text: string | null): number | undefined {
 }
 
 function speaksOfQuota(body: unknown): boolean {
-  if (typeof body !== 'object' || body === null) return false;
-  const { error, code, type } = body as { error?: unknown; code?: unknown; type?: unknown };
-  const inner = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown; type?: unknown };
-  return [error, code, type, inner.code, inner.type].some((word) => typeof word === 'string' && /quota/i.test(word));
+  try {
+    const { error, code, type } = (body ?? {}) as { error?: unknown; code?: unknown; type?: unknown };
+    const inner = (error ?? {}) as { code?: unknown; type?: unknown };
+    return [error, code, type, inner.code, inner.type].some((word) => typeof word === 'string' && /quota/i.test(word));
+  } catch {
+    return false; // as in readParts: it has no parts
+  }
 }
