@@ -10,7 +10,7 @@ import { formatDuration } from '../../words/duration.ts';
 import { toError } from '../../words/errors.ts';
 import { createKeys } from '../../words/keys.ts';
 import { dirCommand } from './options.ts';
-import { paint, type Style, say, sayJson } from './print.ts';
+import { paint, type Style, say, sayJson, toOneLine } from './print.ts';
 import { findRedisUrl, readSettings } from './session.ts';
 
 export interface Finding {
@@ -119,5 +119,5 @@ async function* examineRedis(redis: Redis, prefix: string): AsyncGenerator<Findi
 
 function sayFinding({ check, status, says }: Finding): void {
   const styles: Record<Finding['status'], Style> = { ok: 'green', warn: 'yellow', fail: 'red' };
-  say(`${paint(styles[status], status.padEnd(4))}  ${check.padEnd(14)}  ${says}`);
+  say(`${paint(styles[status], status.padEnd(4))}  ${check.padEnd(14)}  ${toOneLine(says)}`);
 }

@@ -1,6 +1,5 @@
 // Commands about jobs: add, jobs, why, cancel.
 
-import { text } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
 import { cancelJob } from '../../path/cancel.ts';
 import { countJobs, explainJob, isJobState, type JobView, listJobs } from '../../path/inspect.ts';
@@ -9,9 +8,10 @@ import type { AddOptions } from '../../path/producer.ts';
 import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
 import { toRow } from './job-row.ts';
-import { count, laneCommand } from './options.ts';
-import { hint, paint, say, sayFacts, sayJson, sayTable, warn, when } from './print.ts';
+import { count, laneCommand, reason } from './options.ts';
+import { hint, paint, printable, say, sayFacts, sayJson, sayTable, warn, when } from './print.ts';
 import { openSession } from './session.ts';
+import { readStandardInput } from './standard-input.ts';
 
 export function addJobCommands(program: Command): void {
   laneCommand(program, 'add', 'put a job into a lane; prints its id and when it should start')
@@ -27,7 +27,7 @@ export function addJobCommands(program: Command): void {
         await using session = await openSession(options);
         if (options.as !== undefined) warn('--as is not built yet: it is ignored');
         const lane = session.lane(laneName);
-        const payload = parsePayload(json === '-' ? await text(process.stdin) : json);
+        const payload = parsePayload(json === '-' ? await readStandardInput() : json);
         const { agent, priority, key, at } = options;
         const added = await session.producer.add(lane, payload, { agent, priority, key, at });
         const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
@@ -86,15 +86,15 @@ export function addJobCommands(program: Command): void {
 
   laneCommand(program, 'cancel', 'take a job out of its lane before it runs')
     .argument('<id>', 'the job')
-    .option('--reason <text>', 'why, for the journal')
+    .option('--reason <text>', 'why, for the journal', reason)
     .action(async (laneName: string, id: string, options: { dir: string; json?: boolean; reason?: string }) => {
       await using session = await openSession(options);
       const lane = session.lane(laneName);
       const job: JobView = await cancelJob(session.queue(lane), id);
-      const { reason = null } = options;
-      await session.append('job.cancelled', { lane: lane.name, job: id, reason, before: job.state });
+      const { reason: why = null } = options;
+      await session.append('job.cancelled', { lane: lane.name, job: id, reason: why, before: job.state });
       if (options.json) return sayJson({ lane: lane.name, id, state: 'cancelled', before: job.state });
-      say(`cancelled ${id} of ${lane.name}, which was ${job.state}`);
+      say(`cancelled ${printable(id)} of ${lane.name}, which was ${job.state}`);
     });
 }
 

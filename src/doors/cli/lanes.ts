@@ -5,8 +5,8 @@ import { listDead, replayDead, showDead } from '../../path/dead-letters.ts';
 import { countJobs, type JobView } from '../../path/inspect.ts';
 import { systemClock, toInstant } from '../../words/clock.ts';
 import { LanekeeperError } from '../../words/errors.ts';
-import { count, dirCommand, laneCommand } from './options.ts';
-import { hint, say, sayFacts, sayJson, sayTable, when } from './print.ts';
+import { count, dirCommand, laneCommand, reason } from './options.ts';
+import { hint, printable, say, sayFacts, sayJson, sayTable, when } from './print.ts';
 import { openSession } from './session.ts';
 
 export function addLaneCommands(program: Command): void {
@@ -50,7 +50,7 @@ export function addLaneCommands(program: Command): void {
     .addArgument(new Argument('[action]', 'what to do').choices(['list', 'show', 'replay']).default('list'))
     .argument('[id]', 'the job, for show and replay')
     .option('--limit <n>', 'list at the most so many', count, 20)
-    .option('--reason <text>', 'why, for the journal')
+    .option('--reason <text>', 'why, for the journal', reason)
     .addHelpText(
       'after',
       '\nExamples:\n  $ lanekeeper dead publish\n  $ lanekeeper dead publish show j_…\n  $ lanekeeper dead publish replay j_… --reason "login mended"\n',
@@ -73,10 +73,10 @@ export function addLaneCommands(program: Command): void {
         return options.json ? sayJson(letter) : sayLetter(letter, lane.runbook);
       }
       const letter = await replayDead(laneQueue, id);
-      const { reason = null } = options;
-      await session.append('job.replayed', { lane: lane.name, job: id, reason, class: letter.class });
+      const { reason: why = null } = options;
+      await session.append('job.replayed', { lane: lane.name, job: id, reason: why, class: letter.class });
       if (options.json) return sayJson({ lane: lane.name, id, state: 'waiting', class: letter.class });
-      say(`replayed ${id} of ${lane.name}: it waits again with all its attempts`);
+      say(`replayed ${printable(id)} of ${lane.name}: it waits again with all its attempts`);
     });
 }
 
