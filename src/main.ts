@@ -18,7 +18,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const program = new Command('lanekeeper')
   .description('A Redis-backed job engine for fleets of agents that share scarce, rate-limited upstream APIs.')
   .version(version)
-  .configureOutput({ outputError: (text, write) => write(`${toOneLine(text)} (see 'lanekeeper --help')\n`) })
+  .configureOutput({ outputError: (text, write) => write(`${toOneLine(text, 1_000)} (see 'lanekeeper --help')\n`) })
   .configureHelp({ sortSubcommands: false })
   .addHelpText(
     'after',

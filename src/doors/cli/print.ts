@@ -30,9 +30,10 @@ export function hint(text: string): void {
   process.stderr.write(`${paint('dim', text, process.stderr)}\n`);
 }
 
-/** Whatever is in it, one line that a terminal may show. */
-export function toOneLine(text: string): string {
-  return printable(text.replace(/\s*[\n\r\u2028\u2029]\s*/g, ' ').trim());
+/** Whatever is in it, one line that a terminal may show; of a longer one than `max` its ends, where what and why stand. */
+export function toOneLine(text: string, max = Number.POSITIVE_INFINITY): string {
+  const line = printable(text.replace(/\s*[\n\r\u2028\u2029]\s*/g, ' ').trim());
+  return line.length > max ? `${line.slice(0, max / 2)} ... ${line.slice(-max / 2)}` : line;
 }
 
 export function warn(text: string): void {
