@@ -26,7 +26,7 @@ export function toDataText(envelope: { payload: unknown }, where: string): strin
   return text;
 }
 
-/** What is wrong with a text that JSON.parse would take. A short one costs a look at its length and one search. */
+/** What is wrong with a text that JSON.parse would take. A short one costs a look at its length and two searches. */
 export function findUnfit(text: string): string | undefined {
   // A character is 1 to 3 bytes: most texts need no counting.
   if (text.length * 3 > MAX_DATA_BYTES) {

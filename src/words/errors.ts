@@ -69,8 +69,8 @@ function onlyItsHead(_name: string, value: unknown): unknown {
 
 /** The first line of what was thrown, for a complaint about something else. */
 export function firstLine(thrown: unknown): string {
-  const [line = ''] = toError(thrown).message.split(/[\p{Cc}\p{Zl}\p{Zp}]/u, 1);
-  return line.slice(0, 300);
+  const [line = ''] = toError(thrown).message.split(/[\n\r\u2028\u2029]/, 1);
+  return line.slice(0, 300).replace(/\p{Cc}/gu, escapeChar);
 }
 
 export function escapeChar(char: string): string {
