@@ -8,7 +8,6 @@ import { booby, getter, HOSTILE, revoked } from './hostile.ts';
 import { keysOf, rejection } from './looking.ts';
 
 const lane = defineLane({ name: 'hostile', payload: z.object({ n: z.number() }) });
-const anything = defineLane({ name: 'anything' });
 const good = { n: 1 };
 
 function expectOneLine(error: Error & { code?: string }, code: string, what: string): void {

@@ -69,14 +69,14 @@ function adding(name: string, state: Known['state'], add: (real: Real) => Promis
 }
 
 /** What a handler can do, and what becomes of its job. */
-const ends: Record<string, { answer: () => unknown; then: (known: Known) => Partial<Known> }> = {
-  ok: { answer: () => 'ok', then: () => ({ state: 'done' }) },
-  throws: { answer: thrower(() => new Error('broke')), then: afterFailure },
-  retries: { answer: () => retry({ after: 1 }), then: afterFailure },
-  dies: { answer: () => dead('enough'), then: () => ({ state: 'dead' }) },
-  isGone: { answer: thrower(() => upstream('gone')), then: () => ({ state: 'dead' }) },
-  parks: { answer: () => park({ until: FAR_AT, reason: 'later' }), then: () => ({ state: 'parked' }) },
-  'meets a limit': { answer: thrower(() => upstream('rate-limit')), then: () => ({ state: 'parked' }) },
+const ends: Record<string, { answer: () => unknown; next: (known: Known) => Partial<Known> }> = {
+  ok: { answer: () => 'ok', next: () => ({ state: 'done' }) },
+  throws: { answer: thrower(() => new Error('broke')), next: afterFailure },
+  retries: { answer: () => retry({ after: 1 }), next: afterFailure },
+  dies: { answer: () => dead('enough'), next: () => ({ state: 'dead' }) },
+  isGone: { answer: thrower(() => upstream('gone')), next: () => ({ state: 'dead' }) },
+  parks: { answer: () => park({ until: FAR_AT, reason: 'later' }), next: () => ({ state: 'parked' }) },
+  'meets a limit': { answer: thrower(() => upstream('rate-limit')), next: () => ({ state: 'parked' }) },
 };
 
 function afterFailure({ attempt }: Known): Partial<Known> {
@@ -105,14 +105,14 @@ const steps: fc.Arbitrary<Step>[] = [
   fc.constant(
     adding('addPlain', 'active', async ({ plain }) => (await plain.add('x', {}, { attempts: 9 })).id as string),
   ),
-  ...Object.entries(ends).map(([name, { answer, then }]) =>
+  ...Object.entries(ends).map(([name, { answer, next }]) =>
     pick.map((n) =>
       onJob(name, n, ['active'], async (known, { running }) => {
         if (known.state !== 'active') return;
         const one = running.get(known.id);
         running.delete(known.id);
         one?.end(answer);
-        Object.assign(known, then(known));
+        Object.assign(known, next(known));
       }),
     ),
   ),
