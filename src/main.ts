@@ -8,7 +8,7 @@ import { addDoctorCommand } from './doors/cli/doctor/doctor.ts';
 import { addJobCommands } from './doors/cli/jobs.ts';
 import { addLaneCommands } from './doors/cli/lanes.ts';
 import { addPauseCommands } from './doors/cli/pause.ts';
-import { paint } from './doors/cli/print.ts';
+import { paint, toOneLine } from './doors/cli/print.ts';
 import { addRoleCommands } from './doors/cli/roles.ts';
 import { LanekeeperError, toError } from './words/errors.ts';
 
@@ -19,7 +19,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const program = new Command('lanekeeper')
   .description('A Redis-backed job engine for fleets of agents that share scarce, rate-limited upstream APIs.')
   .version(version)
-  .showHelpAfterError("(see 'lanekeeper --help')")
+  .configureOutput({ outputError: (text, write) => write(`${toOneLine(text, 1_000)} (see 'lanekeeper --help')\n`) })
   .configureHelp({ sortSubcommands: false })
   .addHelpText(
     'after',
@@ -57,7 +57,7 @@ function fail(thrown: unknown): void {
   const isOurs = error instanceof LanekeeperError;
   const line = isOurs ? error.message : `${error.name}: ${error.message}`;
   process.stderr.write(
-    `${paint('red', 'error:', process.stderr)} ${line.replace(/\s*\n\s*/g, ' ')}${isOurs ? ` (${error.code})` : ''}\n`,
+    `${paint('red', 'error:', process.stderr)} ${toOneLine(line)}${isOurs ? ` (${error.code})` : ''}\n`,
   );
   if (!isOurs && process.env.LOG_LEVEL === 'debug') process.stderr.write(`${error.stack}\n`);
   process.exit(isOurs && error.code === 'LK_USAGE' ? 2 : 1);

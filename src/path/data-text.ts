@@ -1,6 +1,6 @@
 // The text of a job's data, as it will stand in Redis: made once, and refused here if a pod, a table or a browser would choke on it.
 
-import { LanekeeperError, toError, wrongOption } from '../words/errors.ts';
+import { firstLine, LanekeeperError, wrongOption } from '../words/errors.ts';
 
 /** A job says what to do; what it works on lies elsewhere. Redis keeps each in memory, and each fetch carries it. */
 const MAX_DATA_BYTES = 1024 * 1024;
@@ -14,7 +14,7 @@ export function toDataText(envelope: { payload: unknown }, where: string): strin
     text = JSON.stringify(envelope);
   } catch (thrown) {
     // A circle, a BigInt, a depth that overflows the stack, a toJSON of the caller's that throws.
-    const [said] = toError(thrown).message.split('\n');
+    const said = firstLine(thrown);
     throw new LanekeeperError('LK_INPUT', `${where}payload: expected what JSON can hold: ${said}`, { cause: thrown });
   }
   // JSON.stringify leaves these out without a word.
@@ -26,7 +26,7 @@ export function toDataText(envelope: { payload: unknown }, where: string): strin
   return text;
 }
 
-/** What is wrong with a text that JSON.parse would take. A short one costs a look at its length and one search. */
+/** What is wrong with a text that JSON.parse would take. A short one costs a look at its length and two searches. */
 export function findUnfit(text: string): string | undefined {
   // A character is 1 to 3 bytes: most texts need no counting.
   if (text.length * 3 > MAX_DATA_BYTES) {
@@ -35,8 +35,20 @@ export function findUnfit(text: string): string | undefined {
   }
   if (text.length > 2 * MAX_DEPTH && isDeep(text)) return `expected at most ${MAX_DEPTH} levels of nesting, got more`;
   // Harmless until somebody merges it into another object, and then everybody's.
-  if (text.includes('"__proto__":')) return "expected no field called '__proto__'";
-  return undefined;
+  if (text.includes('"__proto__":')) return NO_PROTO;
+  // Written by hand it may have a blank before its colon, or letters as escapes; JSON.stringify does neither.
+  return ODD_SPELLING.test(text) && plainly(text).includes('"__proto__":') ? NO_PROTO : undefined;
+}
+
+const NO_PROTO = "expected no field called '__proto__'";
+const ODD_SPELLING = /"\s+:|\\u00[2-7]/;
+
+function plainly(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text));
+  } catch {
+    return ''; // no JSON: that is said elsewhere
+  }
 }
 
 const [QUOTE, ESCAPE, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [...'"\\[]{}'].map((c) => c.charCodeAt(0));

@@ -12,7 +12,11 @@ export function brand<T extends object, K extends DefinitionKind>(kind: K, defin
 }
 
 export function definitionKind(value: unknown): DefinitionKind | undefined {
-  return typeof value === 'object' && value !== null ? (value as { [BRAND]?: DefinitionKind })[BRAND] : undefined;
+  try {
+    return typeof value === 'object' && value !== null ? (value as { [BRAND]?: DefinitionKind })[BRAND] : undefined;
+  } catch {
+    return undefined; // a proxy that throws when it is looked at
+  }
 }
 
 /** A name that is safe in a key, a label, a path and a shell. */

@@ -4,7 +4,7 @@
 import type { JobJson, JobsOptions } from 'bullmq';
 import { checkPayload } from '../policies/intake.ts';
 import type { NewJob } from '../store/add-jobs.ts';
-import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
+import { firstLine, LanekeeperError, quote, wrongOption } from '../words/errors.ts';
 import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
 import type { Keys } from '../words/keys.ts';
 import { toDataText } from './data-text.ts';
@@ -45,7 +45,19 @@ export interface EntryInput {
   parent?: string | undefined;
 }
 
-export async function toEntry({ lane, keys, payload, options, where, nowAt, parent }: EntryInput): Promise<Entry> {
+/** Whatever is handed in, what it throws is a LanekeeperError: getters, proxies and schemas throw what they like. */
+export async function toEntry(input: EntryInput): Promise<Entry> {
+  try {
+    return await check(input);
+  } catch (thrown) {
+    if (thrown instanceof LanekeeperError) throw thrown;
+    const { where, lane } = input;
+    const text = `${where}lane ${quote(lane.name)}: the payload, its schema or an option threw when it was read: ${firstLine(thrown)}`;
+    throw new LanekeeperError('LK_INPUT', text, { cause: thrown });
+  }
+}
+
+async function check({ lane, keys, payload, options, where, nowAt, parent }: EntryInput): Promise<Entry> {
   const { agent, key, priority = lane.priority, at } = readAddOptions(options, where);
   const checked = checkPayload(lane.payload, payload);
   const intake = checked instanceof Promise ? await checked : checked;

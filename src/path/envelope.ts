@@ -1,6 +1,6 @@
 // What stands in a job's data: the payload, or our envelope around it. Plain producers write either; ours always the envelope.
 
-import { quote, toError } from '../words/errors.ts';
+import { firstLine, quote } from '../words/errors.ts';
 import { findUnfit } from './data-text.ts';
 
 export interface Envelope {
@@ -14,6 +14,9 @@ export interface Envelope {
 
 /** A test compares it with the interface above. */
 export const ENVELOPE_FIELDS = ['lk', 'payload', 'agent', 'key', 'parent'];
+
+/** Each unknown field is named, up to so many: a reason is kept with the job. */
+const MAX_STRANGERS = 100;
 
 export interface Opened {
   /** As sent; no schema has seen it yet. */
@@ -34,7 +37,7 @@ export function openEnvelope(data: string): Opened {
   try {
     parsed = JSON.parse(data);
   } catch (error) {
-    return { payload: data, ...bare, malformed: `data: expected JSON: ${toError(error).message}` };
+    return { payload: data, ...bare, malformed: `data: expected JSON: ${firstLine(error)}` };
   }
   if (typeof parsed !== 'object' || parsed === null || (parsed as Envelope).lk !== 1) {
     return { payload: parsed, ...bare, malformed: undefined };
@@ -53,7 +56,10 @@ function openOurs(envelope: Record<string, unknown>): Opened {
     problems.push(problem);
   };
   for (const name in envelope) {
-    if (!ENVELOPE_FIELDS.includes(name)) complain(`data.${name}: expected one of ${ENVELOPE_FIELDS.join(', ')}`);
+    if (ENVELOPE_FIELDS.includes(name)) continue;
+    const isPlain = /^[\w.-]{1,80}$/.test(name);
+    if ((problems?.length ?? 0) < MAX_STRANGERS)
+      complain(`data.${isPlain ? name : quote(name)}: expected one of ${ENVELOPE_FIELDS.join(', ')}`);
   }
   if (!('payload' in envelope)) complain('data.payload: expected the payload, got nothing');
   if (!isAgentGood) complain(`agent: expected ${AGENT_FORM}, got ${quote(agent)}`);

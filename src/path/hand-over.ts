@@ -4,6 +4,7 @@
 import { crashPoint } from '../words/crash-point.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { Attempt } from './attempt.ts';
+import { toDataText } from './data-text.ts';
 import { toContent } from './dedupe.ts';
 import type { AddOptions } from './entry.ts';
 import type { Lane } from './lane.ts';
@@ -21,6 +22,7 @@ export function createHandOver(attempt: Attempt, steps: () => Steps, addFrom: Ad
     // A lane that knows its jobs by content knows them better than by who added them.
     const isByKey = !lane?.dedupe || lane.dedupe.by === 'key';
     const key = options.key ?? (isByKey ? `${attempt.id}/${count}` : undefined);
+    toDataText({ payload }, `ctx.add ${count}: `); // what JSON cannot hold is said as in any other add
     const what = toContent({ payload: [lane?.name, payload ?? null], agent: options.agent });
     const step = await steps().run(`add ${count}`, async () => {
       crashPoint('before-hand-over');

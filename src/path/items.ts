@@ -1,6 +1,6 @@
 // A list of jobs to be written, checked whole: one bad item refuses all, by index and field, before anything is written.
 
-import { LanekeeperError, quote, toError, wrongOption } from '../words/errors.ts';
+import { firstLine, LanekeeperError, quote, wrongOption } from '../words/errors.ts';
 import type { Keys } from '../words/keys.ts';
 import { type AddOptions, type Entry, toEntry } from './entry.ts';
 import type { Lane } from './lane.ts';
@@ -16,7 +16,19 @@ const MAX_COMPLAINTS = 10;
 /** What an item's key has for the list's: 256 less the slash and the index. */
 const MAX_LIST_KEY = 250;
 
-export async function readItems(
+/** As with one job: whatever the list or its options are, what this throws is a LanekeeperError. */
+export async function readItems(...given: Parameters<typeof checkItems>): Promise<Entry[]> {
+  try {
+    return await checkItems(...given);
+  } catch (thrown) {
+    if (thrown instanceof LanekeeperError) throw thrown;
+    throw new LanekeeperError('LK_INPUT', `items: the list or its options threw: ${firstLine(thrown)}`, {
+      cause: thrown,
+    });
+  }
+}
+
+async function checkItems(
   lane: Lane,
   keys: Keys,
   items: readonly unknown[],
@@ -29,15 +41,16 @@ export async function readItems(
   }
   const entries: Entry[] = [];
   const problems: string[] = [];
-  for (const [index, item] of items.entries()) {
+  for (let index = 0; index < items.length; index++) {
     try {
+      const item = items[index];
       if (typeof item !== 'object' || item === null)
         throw wrongOption('LK_INPUT', `[${index}]`, '{ payload, … }', item);
       const { payload, ...own } = item as { payload: unknown } & AddOptions;
       const key = own.key ?? (listKey === undefined ? undefined : `${listKey}/${index}`);
       entries.push(await toEntry({ lane, keys, payload, options: { ...own, key }, where: `[${index}] `, nowAt }));
     } catch (error) {
-      problems.push(toError(error).message);
+      problems.push(error instanceof LanekeeperError ? error.message : `[${index}] threw: ${firstLine(error)}`);
     }
   }
   problems.push(...findTwoOfOneKey(entries));
@@ -51,7 +64,8 @@ export async function readItems(
 }
 
 function readListKey(options: ListOptions): string | undefined {
-  if (typeof options !== 'object' || options === null || Object.keys(options).some((name) => name !== 'key')) {
+  const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
+  if (!isObject || Object.keys(options).some((name) => name !== 'key')) {
     throw wrongOption('LK_INPUT', 'options of the list', '{ key }', options);
   }
   const { key } = options;

@@ -74,6 +74,7 @@ export interface Lane<In = unknown, Out = In> extends LaneAddress {
 /** BullMQ keeps a priority in 21 bits. */
 export const MAX_PRIORITY = 2 ** 21 - 1;
 
+const MAX_ATTEMPTS = 100;
 const RETRY: RetryPolicy = Object.freeze({ attempts: 4, backoffMs: Object.freeze([2_000, 4_000, 8_000]), jitter: 0.2 });
 export const DEDUPE: Dedupe = Object.freeze({ by: 'key', forMs: 24 * 3_600_000 });
 const DONE: Retention = Object.freeze({ keepMs: 24 * 3_600_000, max: 100_000 });
@@ -94,7 +95,7 @@ export const LANE_RULES = {
   concurrency: { expected: 'a whole number from 1 to 10000', read: toCount(1, 10_000), preset: 8 },
   priority: { expected: `a whole number from 0 to ${MAX_PRIORITY}`, read: toCount(0, MAX_PRIORITY), preset: 0 },
   retry: {
-    expected: '{ attempts: 1 to 100, backoff: [durations], jitter: 0 to 1 }',
+    expected: '{ attempts: 1 to 100, backoff: [1 to 100 durations], jitter: 0 to 1 }',
     read: toRetry,
     preset: RETRY,
   },
@@ -128,10 +129,10 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
   const { values, unbuilt } = readOptions('lane', LANE_RULES, options);
   const { name, upstream, payload, concurrency, priority, retry, timeout, backlog, due, done, dead, dedupe, runbook } =
     values;
-  if (options.displaced !== undefined && values.ownership !== 'exclusive') {
+  if (values.displaced !== undefined && values.ownership !== 'exclusive') {
     throw new LanekeeperError(
       'LK_DEFINITION',
-      `lane ${quote(name)}: displaced: expected ownership 'exclusive' beside it, got ${quote(options.ownership ?? 'open')}`,
+      `lane ${quote(name)}: displaced: expected ownership 'exclusive' beside it, got ${quote(values.ownership)}`,
     );
   }
   return brand('lane', {
@@ -175,9 +176,10 @@ function hasOnly(value: unknown, ...keys: string[]): value is Record<string, unk
 
 function toRetry(value: unknown): RetryPolicy | undefined {
   if (!hasOnly(value, 'attempts', 'backoff', 'jitter')) return undefined;
-  const attempts = toCount(1, 100)(value.attempts ?? RETRY.attempts);
+  const attempts = toCount(1, MAX_ATTEMPTS)(value.attempts ?? RETRY.attempts);
   const given = value.backoff ?? RETRY.backoffMs;
-  const backoffMs = Array.isArray(given) && given.length > 0 ? given.map(toDurationMs) : [undefined];
+  const isList = Array.isArray(given) && given.length > 0 && given.length <= MAX_ATTEMPTS;
+  const backoffMs = isList ? given.map(toDurationMs) : [undefined];
   const jitter = value.jitter ?? RETRY.jitter;
   if (attempts === undefined || backoffMs.includes(undefined)) return undefined;
   if (typeof jitter !== 'number' || !(jitter >= 0 && jitter <= 1)) return undefined;

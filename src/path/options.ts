@@ -1,7 +1,7 @@
 // Reads what a person wrote in a definition against a table of options: every wrong one is named at once (option, expected,
 // got), unknown ones too, and options whose part is not built yet are noted so that each gets its warning line.
 
-import { LanekeeperError, quote } from '../words/errors.ts';
+import { firstLine, LanekeeperError, quote } from '../words/errors.ts';
 
 export interface OptionRule<T> {
   /** What it should look like, to complete "expected …". */
@@ -28,7 +28,21 @@ export type ReadOptions<R extends OptionRules> = {
     : never;
 };
 
+/** Whatever is handed in, what it throws is an LK_DEFINITION: getters and proxies throw what they like. */
 export function readOptions<R extends OptionRules>(
+  what: string,
+  rules: R,
+  given: unknown,
+): { values: ReadOptions<R>; unbuilt: string[] } {
+  try {
+    return readGiven(what, rules, given);
+  } catch (thrown) {
+    if (thrown instanceof LanekeeperError) throw thrown;
+    throw new LanekeeperError('LK_DEFINITION', `${what}: its options threw when they were read: ${firstLine(thrown)}`);
+  }
+}
+
+function readGiven<R extends OptionRules>(
   what: string,
   rules: R,
   given: unknown,

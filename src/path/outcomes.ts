@@ -17,6 +17,8 @@ import type { Lane } from './lane.ts';
 /** A result is an answer to keep beside the job, not a file store. */
 const MAX_RESULT_CHARS = 1024 * 1024;
 
+const MAX_REASON_CHARS = 8_192;
+
 export interface Outcomes {
   fromReturned(attempt: Attempt, returned: unknown): Outcome | Promise<Outcome>;
   fromThrown(attempt: Attempt, thrown: unknown): Promise<Outcome>;
@@ -41,21 +43,20 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
       case 'park':
         return fromPark(returned as ParkAnswer);
       case 'dead':
-        return { kind: 'dead', class: 'fatal', error: new Error(String((returned as DeadAnswer).reason)) };
+        return { kind: 'dead', class: 'fatal', error: new Error(toReason((returned as DeadAnswer).reason)) };
       default:
         return toDone(returned);
     }
   }
 
-  async function fromRetry(attempt: Attempt, answer: RetryAnswer): Promise<Outcome> {
-    const afterMs = answer.after === undefined ? undefined : toDurationMs(answer.after);
-    if (answer.after !== undefined && afterMs === undefined)
-      return wrongAnswer('retry({ after })', 'a duration', answer.after);
-    const outcome = await fromFailure(
-      attempt,
-      'transient',
-      new Error(answer.reason ?? 'the handler asked for a retry'),
-    );
+  function fromRetry(attempt: Attempt, { after, reason }: RetryAnswer): Outcome | Promise<Outcome> {
+    const afterMs = after === undefined ? undefined : toDurationMs(after);
+    if (after !== undefined && afterMs === undefined) return wrongAnswer('retry({ after })', 'a duration', after);
+    return retryAfter(attempt, new Error(toReason(reason ?? 'the handler asked for a retry')), afterMs);
+  }
+
+  async function retryAfter(attempt: Attempt, error: Error, afterMs: number | undefined): Promise<Outcome> {
+    const outcome = await fromFailure(attempt, 'transient', error);
     return outcome.kind === 'retry' && afterMs !== undefined ? { ...outcome, afterMs } : outcome;
   }
 
@@ -66,7 +67,7 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
       kind: 'park',
       gate: 'schedule',
       untilAt,
-      reason: String(answer.reason ?? 'the handler parked it'),
+      reason: toReason(answer.reason ?? 'the handler parked it'),
       class: null,
     };
   }
@@ -76,14 +77,19 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
   }
 
   function fromThrown(attempt: Attempt, thrown: unknown): Promise<Outcome> {
-    return fromFailure(attempt, classifyThrown(thrown), toError(thrown));
+    const { error, askedAt } = readThrown(thrown);
+    return fromFailure(attempt, classifyThrown(thrown), error, askedAt);
   }
 
-  async function fromFailure(attempt: Attempt, failure: FailureClass, error: Error): Promise<Outcome> {
+  async function fromFailure(
+    attempt: Attempt,
+    failure: FailureClass,
+    error: Error,
+    askedAt?: number,
+  ): Promise<Outcome> {
     const waits = failure === 'rate-limit' || failure === 'quota';
     const parks = waits ? await countParks(attempt) : 0;
     const nowAt = clock.now();
-    const askedAt = toEpochMs((error as Partial<UpstreamError>).retryAfterAt);
     const askedMs = askedAt === undefined ? null : askedAt - nowAt;
     const decision = decide(lane.retry, { class: failure, attempt: attempt.number, parks, askedMs, random: random() });
     if (decision.kind === 'retry') return { kind: 'retry', afterMs: decision.afterMs, class: failure, error };
@@ -113,4 +119,33 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
   function fatal(reason: string): Outcome {
     return { kind: 'dead', class: 'fatal', error: new LanekeeperError('LK_INPUT', reason) };
   }
+}
+
+/**
+ * What was thrown, read once and kept as plain data: a getter that throws the second time, in the middle of a settle, would leave
+ * its job without an end.
+ */
+function readThrown(thrown: unknown, isCause = false): { error: Error; askedAt: number | undefined } {
+  const given = toError(thrown);
+  const error = new Error(toReason(peek(given, 'message') ?? 'an Error that throws when it is looked at'));
+  const stack = peek(given, 'stack');
+  error.name = toReason(peek(given, 'name') ?? 'Error');
+  error.stack = typeof stack === 'string' ? stack.slice(0, MAX_REASON_CHARS) : error.message;
+  const cause = peek(given, 'cause');
+  // One level is shown; a circle of causes has no last.
+  if (!isCause && toError(cause) === cause) error.cause = readThrown(cause, true).error;
+  return { error, askedAt: toEpochMs(peek(given, 'retryAfterAt')) };
+}
+
+function peek(error: Error, field: 'name' | 'stack' | 'message' | 'cause' | 'retryAfterAt'): unknown {
+  try {
+    return (error as Partial<UpstreamError>)[field];
+  } catch {
+    return undefined;
+  }
+}
+
+/** A reason is kept with the job, its event and the journal. */
+function toReason(reason: unknown): string {
+  return typeof reason === 'string' ? reason.slice(0, MAX_REASON_CHARS) : quote(reason);
 }

@@ -28,12 +28,12 @@ export function classifyAnswer({ status, headers, body }: AnswerFacts): FailureC
 }
 
 /** Our own complaints. A lane that is full, or a Redis that is, passes and uses no attempt; wrong steps stay wrong. */
-const OURS: Record<string, FailureClass | undefined> = {
-  LK_BACKLOG_FULL: 'rate-limit',
-  LK_REDIS_FULL: 'rate-limit',
-  LK_STEPS: 'fatal',
-  LK_KEY_TAKEN: 'fatal',
-};
+const OURS: ReadonlyMap<string, FailureClass> = new Map([
+  ['LK_BACKLOG_FULL', 'rate-limit'],
+  ['LK_REDIS_FULL', 'rate-limit'],
+  ['LK_STEPS', 'fatal'],
+  ['LK_KEY_TAKEN', 'fatal'],
+]);
 
 /** The class of whatever came out of a handler. Unknown exceptions may pass, as in every queue people know. */
 export function classifyThrown(thrown: unknown): FailureClass {
@@ -41,7 +41,7 @@ export function classifyThrown(thrown: unknown): FailureClass {
   const known = FAILURE_CLASSES.find((one) => one === ofClass);
   // By name, because a folder may have its own copy of the class.
   if (name === 'UpstreamError' && known) return known;
-  if (name === 'LanekeeperError' && typeof code === 'string') return OURS[code] ?? 'transient';
+  if (name === 'LanekeeperError' && typeof code === 'string') return OURS.get(code) ?? 'transient';
   if (name === 'TimeoutError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
     return 'timeout';
   // An answer that no longer parses: JSON.parse throws SyntaxError, zod ZodError, valibot ValiError, arktype TraversalError.
@@ -87,8 +87,11 @@ function toNumber(text: string | null): number | undefined {
 }
 
 function speaksOfQuota(body: unknown): boolean {
-  if (typeof body !== 'object' || body === null) return false;
-  const { error, code, type } = body as { error?: unknown; code?: unknown; type?: unknown };
-  const inner = (typeof error === 'object' && error !== null ? error : {}) as { code?: unknown; type?: unknown };
-  return [error, code, type, inner.code, inner.type].some((word) => typeof word === 'string' && /quota/i.test(word));
+  try {
+    const { error, code, type } = (body ?? {}) as { error?: unknown; code?: unknown; type?: unknown };
+    const inner = (error ?? {}) as { code?: unknown; type?: unknown };
+    return [error, code, type, inner.code, inner.type].some((word) => typeof word === 'string' && /quota/i.test(word));
+  } catch {
+    return false; // as in readParts: it has no parts
+  }
 }

@@ -13,7 +13,11 @@ export const systemClock: Clock = Object.freeze({
   mono: () => performance.now(),
 });
 
-/** RFC 3339 for people and machines; null stays null, so that "unknown" is never drawn as 1970. */
+/**
+ * RFC 3339 for people and machines; null stays null, so that "unknown" is never drawn as 1970. Null too for what no calendar has:
+ * plain producers may delay a job by 1e20 ms.
+ */
 export function toInstant(epochMs: number | null | undefined): string | null {
-  return epochMs === null || epochMs === undefined ? null : new Date(epochMs).toISOString();
+  const isKnown = typeof epochMs === 'number' && Math.abs(epochMs) <= 8.64e15;
+  return isKnown ? new Date(epochMs).toISOString() : null;
 }

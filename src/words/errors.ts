@@ -56,13 +56,24 @@ function render(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (typeof value === 'function') return 'a function';
   try {
-    return JSON.stringify(value) ?? `a ${typeof value}`;
+    return JSON.stringify(value, onlyItsHead) ?? `a ${typeof value}`;
   } catch {
     return `an unprintable ${typeof value}`;
   }
 }
 
-function escapeChar(char: string): string {
+/** Eighty characters are shown: rendering all of a list of fifty million holes held the event loop for 26 s. */
+function onlyItsHead(_name: string, value: unknown): unknown {
+  return typeof value === 'string' || Array.isArray(value) ? value.slice(0, 100) : value;
+}
+
+/** The first line of what was thrown, for a complaint about something else. */
+export function firstLine(thrown: unknown): string {
+  const [line = ''] = toError(thrown).message.split(/[\n\r\u2028\u2029]/, 1);
+  return line.slice(0, 300).replace(/\p{Cc}/gu, escapeChar);
+}
+
+export function escapeChar(char: string): string {
   return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 

@@ -9,8 +9,17 @@ const MAX_EPOCH_MS = Date.UTC(10_000, 0, 1) - 1;
 export const INSTANT_FORM = "an instant such as '2030-01-31T08:00:00Z', a Date or epoch milliseconds";
 
 export function toEpochMs(value: unknown): number | undefined {
-  const ms = value instanceof Date ? value.getTime() : typeof value === 'string' ? parseRfc3339(value) : value;
+  const ms = typeof value === 'string' ? parseRfc3339(value) : typeof value === 'object' ? readDate(value) : value;
   return typeof ms === 'number' && Number.isFinite(ms) && ms >= 0 && ms <= MAX_EPOCH_MS ? Math.round(ms) : undefined;
+}
+
+/** Asking a revoked proxy whether it is a Date throws, and so may the getTime of somebody's own. */
+function readDate(value: object | null): unknown {
+  try {
+    return value instanceof Date ? value.getTime() : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Date.parse also takes '1', 'May' and local times: an instant without a zone means another moment on every machine. */

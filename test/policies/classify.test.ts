@@ -76,6 +76,8 @@ describe('what a handler threw', () => {
     ['zod', z.string().safeParse(5).error, 'schema-drift'],
     ['valibot', named('ValiError'), 'schema-drift'],
     ['arktype', named('TraversalError'), 'schema-drift'],
+    ['a code that every object has', named('LanekeeperError', { code: 'toString' }), 'transient'],
+    ['our full lane', named('LanekeeperError', { code: 'LK_BACKLOG_FULL' }), 'rate-limit'],
     ['a text', 'no', 'transient'],
     ['nothing', undefined, 'transient'],
     ['null', null, 'transient'],

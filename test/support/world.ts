@@ -40,7 +40,7 @@ export interface World {
   /** A process of `lanekeeper …` from dist/ that is killed with the test. */
   spawn(args: string[], env?: NodeJS.ProcessEnv): ChildProcess;
   /** Runs `lanekeeper …` to its end. */
-  cli(args: string[], env?: NodeJS.ProcessEnv, input?: string): Promise<CliResult>;
+  cli(args: string[], env?: NodeJS.ProcessEnv, input?: string | Uint8Array): Promise<CliResult>;
   /** Called, last first, when the test is over. */
   defer(cleanup: () => Promise<unknown> | unknown): void;
 }
@@ -155,7 +155,7 @@ async function endProcess(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-function runToEnd(args: string[], env: NodeJS.ProcessEnv, input = ''): Promise<CliResult> {
+function runToEnd(args: string[], env: NodeJS.ProcessEnv, input: string | Uint8Array = ''): Promise<CliResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [MAIN, ...args], { cwd: ROOT, env });
     let stdout = '';
@@ -168,6 +168,7 @@ function runToEnd(args: string[], env: NodeJS.ProcessEnv, input = ''): Promise<C
     });
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, stdout, stderr }));
+    child.stdin.on('error', () => {}); // it may end before it has read all
     child.stdin.end(input);
   });
 }

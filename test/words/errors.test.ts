@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../../scripts/prepare.js';
-import { ERROR_CODES, LanekeeperError, quote, toError, wrongOption } from '../../src/words/errors.ts';
+import { ERROR_CODES, firstLine, LanekeeperError, quote, toError, wrongOption } from '../../src/words/errors.ts';
 
 const hostile = {
   'a getter that throws': {
@@ -121,3 +121,18 @@ function expectLine(text: string): void {
   expect(text.length).toBeLessThanOrEqual(80);
   expect(text).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u);
 }
+
+describe('what is shown of a thing', () => {
+  it('is its head, soon, however long the thing is', () => {
+    const holes = { list: new Array(50_000_000), text: 'x'.repeat(10_000_000) };
+    expect(quote(holes)).toMatch(/^\{"list":\[null,(null,)+.*\.\.\.$/);
+    expect(quote(holes)).toHaveLength(80);
+    expect(quote(['a', 'b'])).toBe('["a","b"]');
+  });
+
+  it('is one line of what was thrown', () => {
+    expect(firstLine(new Error('one\u001b[31m\ntwo'))).toBe('one\\u001b[31m');
+    expect(firstLine('x'.repeat(5_000))).toHaveLength(300);
+    expect(firstLine(null)).toBe('a handler threw null, not an Error');
+  });
+});

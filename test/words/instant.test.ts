@@ -66,6 +66,22 @@ describe('an instant', () => {
     expect(toInstant(0)).toBe('1970-01-01T00:00:00.000Z');
   });
 
+  it('that no calendar has stays null: a plain producer may delay a job by 1e20 ms', () => {
+    for (const ms of [1e20, -1e20, Number.NaN, Number.POSITIVE_INFINITY]) expect(toInstant(ms)).toBeNull();
+    expect(toInstant(8.64e15)).toBe('+275760-09-13T00:00:00.000Z');
+  });
+
+  it('is refused, not thrown at, when it throws as it is looked at', () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    class Late extends Date {
+      override getTime(): number {
+        throw new Error('not now');
+      }
+    }
+    expect([toEpochMs(proxy), toEpochMs(new Late())]).toEqual([undefined, undefined]);
+  });
+
   it('is no BigInt', () => {
     expect(toEpochMs(5n)).toBeUndefined();
   });

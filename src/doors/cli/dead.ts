@@ -11,7 +11,7 @@ import { systemClock, toInstant } from '../../words/clock.ts';
 import { LanekeeperError, quote } from '../../words/errors.ts';
 import { FAILURE_CLASSES, type FailureClass } from '../../words/failure.ts';
 import { onLeave } from './leaving.ts';
-import { count, laneCommand } from './options.ts';
+import { count, laneCommand, reason as toReason } from './options.ts';
 import { hint, say, sayFacts, sayJson, sayTable, when } from './print.ts';
 import { createProgress } from './progress.ts';
 import { openSession, type Session } from './session.ts';
@@ -38,7 +38,7 @@ export function addDeadCommand(program: Command): void {
     .option('--class <class>', `only what failed as ${FAILURE_CLASSES.join(', ')}`)
     .option('--rate <n>', 'replay or drop so many a second; 0 for as fast as Redis answers', count, DEFAULT_RATE)
     .option('--limit <n>', 'list at the most so many', count, 20)
-    .option('--reason <text>', 'why, for the journal')
+    .option('--reason <text>', 'why, for the journal', toReason)
     .addHelpText(
       'after',
       '\nExamples:\n  $ lanekeeper dead publish\n  $ lanekeeper dead publish show j_…\n  $ lanekeeper dead publish replay j_… --reason "login mended"\n  $ lanekeeper dead publish replay --all --class auth --rate 50\n  $ lanekeeper dead publish export > letters.jsonl\n',

@@ -1,6 +1,5 @@
 // Commands about jobs: add, jobs, why, cancel.
 
-import { text } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
 import { alarmsOf, readAlarms } from '../../engine/alarms.ts';
 import { cancelAnyJob, findCancelOrder } from '../../path/cancel-orders.ts';
@@ -11,9 +10,10 @@ import type { AddOptions } from '../../path/producer.ts';
 import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
 import { toRow } from './job-row.ts';
-import { count, laneCommand } from './options.ts';
-import { hint, paint, say, sayFacts, sayJson, sayTable, warn, when } from './print.ts';
+import { count, laneCommand, reason } from './options.ts';
+import { hint, paint, printable, say, sayFacts, sayJson, sayTable, warn, when } from './print.ts';
 import { openSession } from './session.ts';
+import { readStandardInput } from './standard-input.ts';
 
 export function addJobCommands(program: Command): void {
   laneCommand(program, 'add', 'put a job into a lane; prints its id and when it should start')
@@ -29,7 +29,7 @@ export function addJobCommands(program: Command): void {
         await using session = await openSession(options);
         if (options.as !== undefined) warn('--as is not built yet: it is ignored');
         const lane = session.lane(laneName);
-        const payload = parsePayload(json === '-' ? await text(process.stdin) : json);
+        const payload = parsePayload(json === '-' ? await readStandardInput() : json);
         const { agent, priority, key, at } = options;
         const added = await session.producer.add(lane, payload, { agent, priority, key, at });
         const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
@@ -97,19 +97,19 @@ export function addJobCommands(program: Command): void {
 
   laneCommand(program, 'cancel', 'take a job out of its lane, also while it runs')
     .argument('<id>', 'the job')
-    .option('--reason <text>', 'why, for the journal')
+    .option('--reason <text>', 'why, for the journal', reason)
     .action(async (laneName: string, id: string, options: { dir: string; json?: boolean; reason?: string }) => {
       await using session = await openSession(options);
       const lane = session.lane(laneName);
-      const { reason = null } = options;
+      const { reason: why = null } = options;
       const { keys, who } = session;
-      const onOrdered = () => session.append('cancel.ordered', { lane: lane.name, job: id, reason });
+      const onOrdered = () => session.append('cancel.ordered', { lane: lane.name, job: id, reason: why });
       const laneQueue = session.queue(lane);
-      const { job, by } = await cancelAnyJob({ laneQueue, keys, id, who, reason, clock: systemClock, onOrdered });
+      const { job, by } = await cancelAnyJob({ laneQueue, keys, id, who, reason: why, clock: systemClock, onOrdered });
       if (by === 'caller')
-        await session.append('job.cancelled', { lane: lane.name, job: id, reason, before: job.state });
+        await session.append('job.cancelled', { lane: lane.name, job: id, reason: why, before: job.state });
       if (options.json) return sayJson({ lane: lane.name, id, state: 'cancelled', before: job.state });
-      say(`cancelled ${id} of ${lane.name}, which was ${job.state}`);
+      say(`cancelled ${printable(id)} of ${lane.name}, which was ${job.state}`);
     });
 }
 

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { pauseLane, resumeLane, sayPause } from '../../path/pause.ts';
 import { systemClock } from '../../words/clock.ts';
-import { laneCommand } from './options.ts';
+import { laneCommand, reason as toReason } from './options.ts';
 import { hint, say, sayJson } from './print.ts';
 import { openSession } from './session.ts';
 
@@ -15,7 +15,7 @@ interface OrderOptions {
 
 export function addPauseCommands(program: Command): void {
   laneCommand(program, 'pause', 'let no pod fetch from a lane; what runs goes on, what comes waits')
-    .option('--reason <text>', 'why, for the journal and for whoever asks')
+    .option('--reason <text>', 'why, for the journal and for whoever asks', toReason)
     .action(async (laneName: string, options: OrderOptions) => {
       await using session = await openSession(options);
       const lane = session.lane(laneName);
@@ -35,7 +35,7 @@ export function addPauseCommands(program: Command): void {
     });
 
   laneCommand(program, 'resume', 'let the pods fetch again from a paused lane')
-    .option('--reason <text>', 'why, for the journal')
+    .option('--reason <text>', 'why, for the journal', toReason)
     .action(async (laneName: string, options: OrderOptions) => {
       await using session = await openSession(options);
       const lane = session.lane(laneName);

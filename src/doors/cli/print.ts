@@ -3,6 +3,7 @@
 import { styleText } from 'node:util';
 import { toInstant } from '../../words/clock.ts';
 import { formatDuration } from '../../words/duration.ts';
+import { escapeChar } from '../../words/errors.ts';
 
 export type Style = Parameters<typeof styleText>[0];
 
@@ -16,7 +17,8 @@ export function say(text: string): void {
 
 /** One value per call, whole: a program reading it needs no stream parser. Instants become RFC 3339. */
 export function sayJson(value: unknown): void {
-  say(JSON.stringify(value, instantsAsText));
+  // JSON leaves DEL and the controls above it as they are; 0x9b alone begins a command to a terminal.
+  say(JSON.stringify(value, instantsAsText).replace(/[\x7f-\x9f]/g, escapeChar));
 }
 
 function instantsAsText(key: string, value: unknown): unknown {
@@ -26,6 +28,12 @@ function instantsAsText(key: string, value: unknown): unknown {
 /** What is not the answer: progress, hints, warnings. Never on stdout. */
 export function hint(text: string): void {
   process.stderr.write(`${paint('dim', text, process.stderr)}\n`);
+}
+
+/** Whatever is in it, one line that a terminal may show; of a longer one than `max` its ends, where what and why stand. */
+export function toOneLine(text: string, max = Number.POSITIVE_INFINITY): string {
+  const line = printable(text.replace(/\s*[\n\r\u2028\u2029]\s*/g, ' ').trim());
+  return line.length > max ? `${line.slice(0, max / 2)} ... ${line.slice(-max / 2)}` : line;
 }
 
 export function warn(text: string): void {
@@ -57,8 +65,8 @@ export function sayFacts(facts: readonly (readonly [string, unknown])[]): void {
   }
 }
 
-/** Control characters in a payload or an error must not reach the terminal that shows it. */
-function printable(text: string): string {
+/** Control characters in a payload, an id or an error must not reach the terminal that shows it. */
+export function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
@@ -71,7 +79,9 @@ function oneLine(value: unknown): string {
 export function when(at: number | null, nowAt: number): string | null {
   if (at === null) return null;
   const distance = at - nowAt;
+  const instant = toInstant(at);
+  if (instant === null) return 'never'; // beyond any calendar: a plain producer's delay of 1e20 ms
   const clock = new Date(at).toTimeString().slice(0, 8);
-  const day = Math.abs(distance) > 12 * 3_600_000 ? `${toInstant(at)?.slice(0, 10)} ` : '';
+  const day = Math.abs(distance) > 12 * 3_600_000 ? `${instant.slice(0, 10)} ` : '';
   return `${day}${clock} (${distance >= 0 ? `in ${formatDuration(distance)}` : `${formatDuration(-distance)} ago`})`;
 }

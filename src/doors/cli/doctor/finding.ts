@@ -1,6 +1,6 @@
 // What a check of doctor answers: one line that says what it saw and, unless all is well, what to do.
 
-import { paint, type Style, say } from '../print.ts';
+import { paint, type Style, say, toOneLine } from '../print.ts';
 
 export interface Finding {
   check: string;
@@ -25,6 +25,6 @@ export function fail(check: string, says: string, todo: string): Finding {
 const STYLES: Record<Finding['status'], Style> = { ok: 'green', warn: 'yellow', fail: 'red' };
 
 export function sayFinding({ check, status, says, todo }: Finding): void {
-  const line = todo === undefined ? says : `${says}; ${todo}`;
+  const line = toOneLine(todo === undefined ? says : `${says}; ${todo}`);
   say(`${paint(STYLES[status], status.padEnd(4))}  ${check.padEnd(14)}  ${line}`);
 }
