@@ -12,7 +12,7 @@ import { LanekeeperError, quote } from '../../words/errors.ts';
 import { FAILURE_CLASSES, type FailureClass } from '../../words/failure.ts';
 import { onLeave } from './leaving.ts';
 import { count, laneCommand, reason as toReason } from './options.ts';
-import { hint, say, sayFacts, sayJson, sayTable, when } from './print.ts';
+import { hint, printable, say, sayFacts, sayJson, sayTable, when } from './print.ts';
 import { createProgress } from './progress.ts';
 import { openSession, type Session } from './session.ts';
 import { writeLines } from './write-lines.ts';
@@ -113,12 +113,12 @@ async function actOnOne({ session, lane, laneQueue, options }: Order, action: st
     const letter = await dropDead(laneQueue, id);
     await session.append('job.dropped', { lane: lane.name, job: id, reason, class: letter.class });
     if (options.json) return sayJson({ lane: lane.name, id, state: 'dropped', class: letter.class });
-    return say(`dropped ${id} of ${lane.name}: it is gone for good`);
+    return say(`dropped ${printable(id)} of ${lane.name}: it is gone for good`);
   }
   const letter = await replayDead(laneQueue, id);
   await session.append('job.replayed', { lane: lane.name, job: id, reason, class: letter.class });
   if (options.json) return sayJson({ lane: lane.name, id, state: 'waiting', class: letter.class });
-  say(`replayed ${id} of ${lane.name}: it waits again with all its attempts`);
+  say(`replayed ${printable(id)} of ${lane.name}: it waits again with all its attempts`);
 }
 
 async function act({ session, lane, laneQueue, ofClass, options }: Order, what: 'replay' | 'drop'): Promise<void> {
