@@ -19,6 +19,9 @@ const MAX_RESULT_CHARS = 1024 * 1024;
 
 const MAX_REASON_CHARS = 8_192;
 
+/** A park for an instant that has passed uses no attempt: run at once, it would go round for ever and heat a core. */
+const MIN_PARK_MS = 1_000;
+
 export interface Outcomes {
   fromReturned(attempt: Attempt, returned: unknown): Outcome | Promise<Outcome>;
   fromThrown(attempt: Attempt, thrown: unknown): Promise<Outcome>;
@@ -66,7 +69,7 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
     return {
       kind: 'park',
       gate: 'schedule',
-      untilAt,
+      untilAt: Math.max(untilAt, clock.now() + MIN_PARK_MS),
       reason: toReason(answer.reason ?? 'the handler parked it'),
       class: null,
     };

@@ -27,10 +27,11 @@ export function classifyAnswer({ status, headers, body }: AnswerFacts): FailureC
   return 'fatal';
 }
 
-/** Our own complaints. A lane that is full, or a Redis that is, passes and uses no attempt; wrong steps stay wrong. */
+/** Our own complaints. A lane that is full, or a Redis that is, passes and uses no attempt; what is wrong stays wrong. */
 const OURS: ReadonlyMap<string, FailureClass> = new Map([
   ['LK_BACKLOG_FULL', 'rate-limit'],
   ['LK_REDIS_FULL', 'rate-limit'],
+  ['LK_INPUT', 'fatal'],
   ['LK_STEPS', 'fatal'],
   ['LK_KEY_TAKEN', 'fatal'],
 ]);

@@ -1,11 +1,11 @@
 // Every way in which a handler can end becomes one outcome, stands in Redis, and takes nobody else down.
 
-import { describe, expect } from 'vitest';
+import { describe, expect, vi } from 'vitest';
 import { type Context, dead, defineLane, handle, type Job, park, retry, UpstreamError } from '../../src/index.ts';
 import type { JobView } from '../../src/path/inspect.ts';
 import { JOB_FIELDS } from '../../src/words/keys.ts';
 import { it, type World } from '../support/world.ts';
-import { untilState } from './looking.ts';
+import { RETRYING, untilState } from './looking.ts';
 
 const once = { attempts: 1 };
 type Run = (job: Job, ctx: Context) => unknown;
@@ -149,6 +149,18 @@ describe('an answer', () => {
       reason: 'no such channel',
       attempt: 1,
     });
+  });
+
+  it('for an instant that has passed waits a second all the same: it would go round for ever', async ({ world }) => {
+    const lane = defineLane({ name: 'past' });
+    const pod = await world.pod([handle(lane, { run: () => park({ until: 5, reason: 'long ago' }) })]);
+    const ends: (number | undefined)[] = [];
+    pod.events.on('attempt.finished', ({ untilAt }) => void ends.push(untilAt));
+    const before = Date.now();
+    await (await world.producer()).add(lane, null);
+    await vi.waitFor(() => expect(ends.length).toBeGreaterThanOrEqual(2), RETRYING);
+    expect(ends[0]).toBeGreaterThanOrEqual(before + 1_000);
+    expect(ends[1]).toBeGreaterThanOrEqual(before + 2_000);
   });
 
   it('of park waits until then and uses no attempt', async ({ world }) => {
