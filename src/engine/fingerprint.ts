@@ -5,8 +5,10 @@ import { createHash } from 'node:crypto';
 import type { Lane } from '../path/lane.ts';
 
 export function fingerprint(lane: Lane): string {
-  const { unbuilt: _, payload, ...policy } = lane;
-  const text = JSON.stringify(toPlain({ ...policy, payload: describe(payload) }));
+  const { unbuilt: _, payload, upstream, ...policy } = lane;
+  // An address comes from the environment, and who compares may stand in another one.
+  const api = upstream && { ...upstream, baseUrl: undefined };
+  const text = JSON.stringify(toPlain({ ...policy, upstream: api, payload: describe(payload) }));
   return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 

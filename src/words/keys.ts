@@ -20,8 +20,6 @@ export interface Keys {
   fleetJournal(): string;
   /** HASH pod -> JSON of its last heartbeat. A pod removes itself; a dead one is dropped by the others after a minute. */
   pods(): string;
-  /** STRING held with PX by the pod that sweeps now; whoever finds it free sweeps next. */
-  sweep(lanes: string): string;
   /** STRING held with PX by the process that does such a beat for all now; whoever finds it free goes next. */
   beat(what: string, lanes: string): string;
   /** STRING set when an impostor was buried, deleted when the lane has been searched for jobs that lie nowhere. */
@@ -51,7 +49,6 @@ export function createKeys(prefix: string): Keys {
     journal: (tag: string) => `${prefix}:u:{${tag}}:journal`,
     fleetJournal: () => `${prefix}:journal`,
     pods: () => `${prefix}:pods`,
-    sweep: (lanes: string) => `${prefix}:sweep:${lanes}`,
     beat: (what: string, lanes: string) => `${prefix}:beat:${what}:${lanes}`,
     orphans: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:orphans`,
     pause: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:pause`,

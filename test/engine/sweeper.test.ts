@@ -117,7 +117,7 @@ describe('the guard', () => {
   it('is shorter than the time to the next sweep in a real Redis', async ({ world }) => {
     const pod = await world.pod([handle(lane, { run: () => null })]);
     const key = await vi.waitFor(async () => {
-      const [found] = await world.redis.keys(`${world.prefix}:sweep:*`);
+      const [found] = await world.redis.keys(`${world.prefix}:beat:sweep:*`);
       expect(found).toBeDefined();
       return found as string;
     }, RETRYING);

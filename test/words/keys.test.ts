@@ -16,7 +16,6 @@ const make = {
   journal: (keys: ReturnType<typeof createKeys>, tag: string) => keys.journal(tag),
   fleetJournal: (keys: ReturnType<typeof createKeys>) => keys.fleetJournal(),
   pods: (keys: ReturnType<typeof createKeys>) => keys.pods(),
-  sweep: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.sweep(other),
   beat: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.beat('impostors', other),
   orphans: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.orphans({ name: other, tag }),
   pause: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.pause({ name: other, tag }),
@@ -81,7 +80,7 @@ describe('a key', () => {
     const keys = createKeys('lk');
     expect(keys.journal('a')).not.toBe(keys.journal('b'));
     expect(keys.ring('a')).not.toBe(keys.ring('b'));
-    expect(keys.sweep('a')).not.toBe(keys.sweep('b'));
+    expect(keys.beat('sweep', 'a')).not.toBe(keys.beat('sweep', 'b'));
   });
 });
 
