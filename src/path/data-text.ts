@@ -33,15 +33,21 @@ export function findUnfit(text: string): string | undefined {
     const bytes = Buffer.byteLength(text);
     if (bytes > MAX_DATA_BYTES) return `expected at most ${MAX_DATA_BYTES} bytes as JSON, got ${bytes}`;
   }
-  if (text.length > 2 * MAX_DEPTH && isDeep(text)) return `expected at most ${MAX_DEPTH} levels of nesting, got more`;
-  // Harmless until somebody merges it into another object, and then everybody's.
-  if (text.includes('"__proto__":')) return NO_PROTO;
-  // Written by hand it may have a blank before its colon, or letters as escapes; JSON.stringify does neither.
-  return ODD_SPELLING.test(text) && plainly(text).includes('"__proto__":') ? NO_PROTO : undefined;
+  if (hasMany(text, '{') + hasMany(text, '[') > MAX_DEPTH && isDeep(text))
+    return `expected at most ${MAX_DEPTH} levels of nesting, got more`;
+  // Harmless until somebody merges it into another object, and then everybody's. Its letters may be written as escapes.
+  const isOdd = text.includes('__proto__') || text.includes('\\u00');
+  return isOdd && plainly(text).includes('"__proto__":') ? NO_PROTO : undefined;
+}
+
+/** How often a bracket stands in a text, counted up to just too often: two or three hops for most. */
+function hasMany(text: string, bracket: string): number {
+  let count = 0;
+  for (let at = text.indexOf(bracket); at >= 0 && count <= MAX_DEPTH; at = text.indexOf(bracket, at + 1)) count++;
+  return count;
 }
 
 const NO_PROTO = "expected no field called '__proto__'";
-const ODD_SPELLING = /"\s+:|\\u00[2-7]/;
 
 function plainly(text: string): string {
   try {

@@ -22,14 +22,14 @@ export interface Sameness {
 
 /** Undefined when nothing says that the job could be the same as another. A key that is given wins over the lane's rule. */
 export function toReservation(
-  lane: LaneAddress & { dedupe: Dedupe | undefined },
+  lane: LaneAddress,
+  dedupe: Dedupe,
   keys: Keys,
   id: string,
   given: Sameness,
   where = '',
 ): Reservation | undefined {
-  const { dedupe } = lane;
-  if (!dedupe || (dedupe.by === 'key' && given.key === undefined)) return undefined;
+  if (dedupe.by === 'key' && given.key === undefined) return undefined;
   const { kind, text, content } = toSameness(dedupe, given, where);
   return {
     key: keys.reservation(lane, hash(`${kind}\n${text}`)),
@@ -40,8 +40,8 @@ export function toReservation(
 
 /** The job a reservation names, and the hash of what that was; '' when any content is the same. */
 export function readMark(mark: string): { id: string; content: string } {
-  const [id = '', content = ''] = mark.split(' ');
-  return { id, content };
+  const blank = mark.indexOf(' ');
+  return { id: mark.slice(0, blank), content: mark.slice(blank + 1) };
 }
 
 function toSameness(dedupe: Dedupe, given: Sameness, where: string): { kind: string; text: string; content: string } {
@@ -56,8 +56,7 @@ export function toContent(given: Sameness): string {
 }
 
 function contentOf({ payload, agent }: Sameness): string {
-  // As it will stand in Redis: a Date and its text are the same content.
-  return toCanonicalJson(JSON.parse(JSON.stringify([payload, agent ?? null])));
+  return toCanonicalJson([payload, agent ?? null]);
 }
 
 function askLane(by: (payload: unknown) => unknown, payload: unknown, where: string): string {

@@ -47,22 +47,22 @@ export interface EntryInput {
 
 /** Whatever is handed in, what it throws is a LanekeeperError: getters, proxies and schemas throw what they like. */
 export async function toEntry(input: EntryInput): Promise<Entry> {
+  const { lane, payload, options, where } = input;
   try {
-    return await check(input);
+    const read = readAddOptions(options, where);
+    const checked = checkPayload(lane.payload, payload);
+    const intake = checked instanceof Promise ? await checked : checked;
+    if (intake.ok) return make(input, read);
+    throw new LanekeeperError('LK_INPUT', `${where}lane ${quote(lane.name)}: ${intake.problems.join('; ')}`);
   } catch (thrown) {
     if (thrown instanceof LanekeeperError) throw thrown;
-    const { where, lane } = input;
     const text = `${where}lane ${quote(lane.name)}: the payload, its schema or an option threw when it was read: ${firstLine(thrown)}`;
     throw new LanekeeperError('LK_INPUT', text, { cause: thrown });
   }
 }
 
-async function check({ lane, keys, payload, options, where, nowAt, parent }: EntryInput): Promise<Entry> {
-  const { agent, key, priority = lane.priority, at } = readAddOptions(options, where);
-  const checked = checkPayload(lane.payload, payload);
-  const intake = checked instanceof Promise ? await checked : checked;
-  if (!intake.ok)
-    throw new LanekeeperError('LK_INPUT', `${where}lane ${quote(lane.name)}: ${intake.problems.join('; ')}`);
+function make({ lane, keys, payload, where, nowAt, parent }: EntryInput, read: ReadOptions): Entry {
+  const { agent, key, priority = lane.priority, at } = read;
   const delay = at === undefined ? 0 : Math.max(0, at - nowAt);
   // Stored as sent: the schema's defaults and transforms run once, at the pod.
   const envelope: Envelope = {
@@ -82,7 +82,7 @@ async function check({ lane, keys, payload, options, where, nowAt, parent }: Ent
   const data = toDataText(envelope, where);
   // What a job hands over is never in twice, also in a lane that dedupes nothing else.
   const dedupe = lane.dedupe ?? (parent ? DEDUPE : undefined);
-  const reservation = toReservation({ ...lane, dedupe }, keys, id, { payload, agent, key }, where);
+  const reservation = dedupe && toReservation(lane, dedupe, keys, id, { payload, agent, key }, where);
   return {
     job: { id, name: lane.name, data, opts, timestamp: nowAt } as JobJson & { id: string },
     reservation,
@@ -92,7 +92,9 @@ async function check({ lane, keys, payload, options, where, nowAt, parent }: Ent
   };
 }
 
-function readAddOptions(given: AddOptions, where: string): Omit<AddOptions, 'at'> & { at?: number | undefined } {
+type ReadOptions = Omit<AddOptions, 'at'> & { at?: number | undefined };
+
+function readAddOptions(given: AddOptions, where: string): ReadOptions {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw wrongOption('LK_INPUT', `${where}options`, '{ agent, priority, key, at }', given);
   }

@@ -48,7 +48,16 @@ async function checkItems(
         throw wrongOption('LK_INPUT', `[${index}]`, '{ payload, … }', item);
       const { payload, ...own } = item as { payload: unknown } & AddOptions;
       const key = own.key ?? (listKey === undefined ? undefined : `${listKey}/${index}`);
-      entries.push(await toEntry({ lane, keys, payload, options: { ...own, key }, where: `[${index}] `, nowAt }));
+      entries.push(
+        await toEntry({
+          lane,
+          keys,
+          payload,
+          options: key === own.key ? own : { ...own, key },
+          where: `[${index}] `,
+          nowAt,
+        }),
+      );
     } catch (error) {
       problems.push(error instanceof LanekeeperError ? error.message : `[${index}] threw: ${firstLine(error)}`);
     }

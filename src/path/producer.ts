@@ -203,9 +203,8 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
       unfinished.delete(items);
       const added: Added[] = [];
       for (const part of inChunks(entries)) {
-        added.push(
-          ...(await Promise.all(part.map((entry, place) => toAdded(laneQueue, entry, answers[added.length + place])))),
-        );
+        const told = part.map((entry, place) => toAdded(laneQueue, entry, answers[added.length + place]));
+        added.push(...(told.some((one) => one instanceof Promise) ? await Promise.all(told) : (told as Added[])));
       }
       return added;
     },

@@ -16,7 +16,7 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
   let effects = 0;
 
   return async (path, { raw = false, ...init } = {}) => {
-    refuseIfOver(attempt, `fetch ${quote(path)}`);
+    refuseIfOver(attempt, 'fetch', path);
     const url = toUrl(lane, path);
     const method = (init.method ?? 'GET').toUpperCase();
     const headers = new Headers(init.headers);
@@ -57,9 +57,12 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
 }
 
 /** Nothing leaves a pod for an attempt that is over, or whose lock has run out by this pod's own monotonic clock. */
-export function refuseIfOver(attempt: Attempt, what: string): void {
+export function refuseIfOver(attempt: Attempt, what: string, name?: unknown): void {
   if (!attempt.ended && !attempt.isLocked()) attempt.end('lost', attemptOver(attempt, 'its lock ran out'));
-  if (attempt.ended) throw attemptOver(attempt, `${what} came after its end (${attempt.ended})`);
+  if (!attempt.ended) return;
+  // Quoted here, because quoting costs more than looking.
+  const named = name === undefined ? what : `${what} ${quote(name)}`;
+  throw attemptOver(attempt, `${named} came after its end (${attempt.ended})`);
 }
 
 export function attemptOver(attempt: Attempt, why: string): LanekeeperError {

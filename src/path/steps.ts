@@ -41,7 +41,7 @@ export class Steps {
   /** The result as JSON keeps it, on the first start as on any later one: what a retry would see is seen at once. */
   async run<T>(name: string, work: () => Promise<T> | T): Promise<T> {
     const attempt = this.#attempt;
-    refuseIfOver(attempt, `step ${quote(name)}`);
+    refuseIfOver(attempt, 'step', name);
     const place = this.#call(name);
     // A first start has nothing to read: it pays for no round trip.
     if (attempt.start > 1) {
@@ -49,7 +49,7 @@ export class Steps {
       if (done) return done.result as T;
     }
     const result = await work();
-    refuseIfOver(attempt, `the end of step ${quote(name)}`);
+    refuseIfOver(attempt, 'the end of step', name);
     const text = toText(name, result);
     crashPoint('before-step-write');
     await this.#write(place, name, text);
@@ -106,7 +106,7 @@ export class Steps {
         if (toError(error).name !== 'ReplyError') throw error;
         await new Promise((resolve) => setTimeout(resolve, REFUSED_PAUSE_MS));
       }
-      refuseIfOver(attempt, `the end of step ${quote(name)}`);
+      refuseIfOver(attempt, 'the end of step', name);
     }
   }
 

@@ -79,8 +79,9 @@ function add(laneQueue: LaneQueue, target: Redis | ChainableCommander, { job, re
     if (!reservation) return call(name, args);
     const merged = reservingScript(redis, backend, name);
     const keyCount = scriptOf(redis, name).numberOfKeys;
-    const { key, mark, forMs } = reservation;
-    return call(merged, [...args.slice(0, keyCount), jobKey(id), key, ...args.slice(keyCount), mark, forMs]);
+    args.splice(keyCount, 0, jobKey(id), reservation.key);
+    args.push(reservation.mark, reservation.forMs);
+    return call(merged, args);
   };
   return backend.addJobToTransaction({ runCommand }, job, id);
 }

@@ -1,9 +1,15 @@
-// One text for one JSON value: the names of every object in order, no blanks. Two payloads are the same if their texts are.
+// One text for one JSON value: the names of every object in one order, no blanks. Two payloads are the same if their texts are.
 
-/** Expects what JSON.parse makes; anything else has no canonical form. */
+/** Of what JSON.stringify would write: a Date and its text are the same value. */
 export function toCanonicalJson(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(toCanonicalJson).join()}]`;
-  const fields = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
-  return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${toCanonicalJson(field)}`).join()}}`;
+  return JSON.stringify(value, inOrder);
+}
+
+function inOrder(_name: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(byName));
+}
+
+function byName([one]: [string, unknown], [other]: [string, unknown]): number {
+  return one < other ? -1 : 1;
 }

@@ -6,6 +6,7 @@ import { defineLane } from '../../src/index.ts';
 import { toReservation } from '../../src/path/dedupe.ts';
 import { listJobs } from '../../src/path/inspect.ts';
 import { newJobId } from '../../src/path/job-id.ts';
+import { DEDUPE } from '../../src/path/lane.ts';
 import type { Reservation } from '../../src/store/add-jobs.ts';
 import { it, type World } from '../support/world.ts';
 
@@ -15,7 +16,7 @@ const key = 'order-7';
 
 const standing = async (world: World) => (await listJobs(world.queue(lane), ['waiting'], 1_000)).length;
 const reserve = ({ keys }: World, of = key) =>
-  toReservation(lane, keys, newJobId(Date.UTC(2030, 0, 1)), { payload, key: of }) as Reservation;
+  toReservation(lane, DEDUPE, keys, newJobId(Date.UTC(2030, 0, 1)), { payload, key: of }) as Reservation;
 
 /** In one script, so that both are of one moment. */
 const COUNT = `return { redis.call('LLEN', KEYS[1]), #redis.call('KEYS', ARGV[1]) }`;

@@ -40,7 +40,7 @@ describe('the canonical text', () => {
 
   it.for([
     [{ b: 1, a: [{ d: null, c: 'x' }] }, '{"a":[{"c":"x","d":null}],"b":1}'],
-    [{ 2: 'b', 10: 'a', '-1': 0 }, '{"-1":0,"10":"a","2":"b"}'],
+    [{ 2: 'b', 10: 'a', '-1': 0 }, '{"2":"b","10":"a","-1":0}'],
     [{ é: 1, z: 2, 𝒜: 3 }, '{"z":2,"é":1,"𝒜":3}'],
   ] as const)('of %j is %s', ([value, text]) => {
     expect(toCanonicalJson(value)).toBe(text);

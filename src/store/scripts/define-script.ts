@@ -31,7 +31,9 @@ export function defineScript<const K extends string, const A extends string, R>(
     async run(redis, keys, args) {
       const commands = redis as unknown as Record<string, Command | undefined>;
       if (!commands[command]) redis.defineCommand(command, { numberOfKeys: spec.keys.length, lua });
-      const given = [...spec.keys.map((name) => keys[name]), ...spec.args.map((name) => args[name])];
+      const given: (string | number)[] = [];
+      for (const name of spec.keys) given.push(keys[name]);
+      for (const name of spec.args) given.push(args[name]);
       return spec.reply(await (commands[command] as Command).call(redis, ...given));
     },
   };
