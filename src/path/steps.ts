@@ -35,7 +35,10 @@ export class Steps {
   constructor(attempt: Attempt, laneQueue: LaneQueue) {
     this.#attempt = attempt;
     this.#laneQueue = laneQueue;
-    attempt.afterDone = () => void this.#forget().catch(() => {}); // retention takes them with the job
+    attempt.afterDone = () => {
+      // What cannot be given back now goes with the job.
+      if (this.#bytes > MAX_HISTORY_BYTES) void this.#forget().catch(() => {});
+    };
   }
 
   /** The result as JSON keeps it, on the first start as on any later one: what a retry would see is seen at once. */
@@ -111,7 +114,6 @@ export class Steps {
   }
 
   async #forget(): Promise<void> {
-    if (this.#bytes <= MAX_HISTORY_BYTES) return;
     const { redis, jobKey } = this.#laneQueue;
     const fields = [...this.#called.values()].map((place) => STEP_FIELD + place);
     await redis.hdel(jobKey(this.#attempt.id), ...fields);
