@@ -8,7 +8,7 @@ const shared = {
 export default defineConfig({
   test: {
     // More than cores, because most tests wait for processes and clocks: seven minutes one at a time, three so.
-    maxWorkers: 4,
+    maxWorkers: 3,
     projects: [
       {
         resolve: shared,
