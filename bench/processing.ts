@@ -33,7 +33,7 @@ export const processing: Bench = {
   rounds: 21,
   question: 'jobs a second through one worker process (no-op jobs, concurrency 100, preloaded)',
   async run({ store, rounds, isQuick, say }) {
-    const jobs = isQuick ? 15_000 : 30_000;
+    const jobs = isQuick ? 15_000 : 60_000;
     const variants = Object.keys(VARIANTS) as Variant[];
     const results = await interleave(variants, rounds, async (variant, round) => {
       const figures = await measure(store, variant, jobs);

@@ -1,12 +1,12 @@
-// Adds jobs and times it, in a process of its own: `producer.js <variant> <shape> <count>`. A first part, untimed, warms up
-// the code. Shapes: 'one by one' awaits each, 'in flight' keeps 100 going, 'bulk' sends 1,000 a call.
+// Adds jobs and times it, in a process of its own: `producer.js <variant> <shape> <count> <warm>`. The first `warm` of them are
+// not timed. Shapes: 'one by one' awaits each, 'in flight' keeps 100 going, 'bulk' sends 1,000 a call.
 
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createProducer, defineLane } from 'lanekeeper';
 import { noop } from '../fleet/queues/noop.js';
 
-const [variant, shape, countText] = process.argv.slice(2);
+const [variant, shape, ...counts] = process.argv.slice(2);
 const { REDIS_URL, BENCH_PREFIX } = process.env;
 const IN_FLIGHT = 100;
 const BULK = 1_000;
@@ -61,8 +61,7 @@ const SHAPES = {
   },
 };
 
-const count = Number(countText);
-const warm = Math.ceil(count / 4 / BULK) * BULK;
+const [count, warm] = counts.map(Number);
 await SHAPES[shape](0, warm);
 process.send('warm');
 

@@ -2,11 +2,11 @@
 // reservation, add, reserve, as one. Of fifty producers with one key one adds, and a crash leaves both or neither.
 
 import type { JobJson } from 'bullmq';
-import type { ChainableCommander } from 'ioredis';
 import { crashPoint } from '../words/crash-point.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
 import type { Redis } from './connect.ts';
 import type { LaneQueue } from './lane-queue.ts';
+import { callTogether, scriptOf, type Value } from './together.ts';
 
 export interface Reservation {
   /** The key of Redis that stands for the job. */
@@ -27,85 +27,78 @@ export type Before = string | undefined;
 export async function addJob(laneQueue: LaneQueue, entry: NewJob): Promise<Before> {
   const backend = adderOf(laneQueue);
   await backend.client; // BullMQ defines its scripts on the connection first
+  const { command, given } = toCall(laneQueue, backend, entry);
+  const send = (laneQueue.redis as unknown as Record<string, (given: Value[]) => Promise<unknown>>)[command];
   crashPoint('before-add');
-  const reply = await add(laneQueue, laneQueue.redis, entry);
+  const reply = await send?.call(laneQueue.redis, given);
   crashPoint('after-add');
-  return toBefore(reply);
+  const before = toBefore(reply);
+  if (before instanceof Error) throw before;
+  return before;
 }
 
-/** In one write. Answers for each whether it is in; those that are not carry why. */
+/** Answers for each whether it is in; those that are not carry why. */
 export async function addJobs(laneQueue: LaneQueue, entries: readonly NewJob[]): Promise<(Before | Error)[]> {
   const backend = adderOf(laneQueue);
   await backend.client;
-  for (const name of ['addStandardJob', 'addDelayedJob', 'addPrioritizedJob'])
-    reservingScript(laneQueue.redis, backend, name);
-  const pipeline = laneQueue.redis.pipeline();
-  // The commands are queued before the first await, and answered below.
-  for (const entry of entries) void add(laneQueue, pipeline, entry);
+  const calls = entries.map((entry) => toCall(laneQueue, backend, entry));
+  const answers: (Before | Error)[] = [];
   crashPoint('before-add');
-  const replies = (await pipeline.exec()) ?? [];
+  await Promise.all(
+    [...new Set(calls.map(({ command }) => command))].map(async (command) => {
+      const places = calls.flatMap((call, place) => (call.command === command ? [place] : []));
+      const given = places.map((place) => (calls[place] as Call).given);
+      const replies = await callTogether(laneQueue.redis, command, given);
+      for (const [index, place] of places.entries()) answers[place] = toBefore(replies[index]);
+    }),
+  );
   crashPoint('after-add');
-  return entries.map((_, place) => {
-    const [error, reply] = replies[place] ?? [new Error('no answer'), undefined];
-    return error ?? toBefore(reply);
-  });
+  return answers;
 }
 
-function toBefore(reply: unknown): Before {
-  return Array.isArray(reply) ? String(reply[0]) : undefined;
+/** The script answers the id, BullMQ's code for what it refused, or what stood there before. */
+function toBefore(reply: unknown): Before | Error {
+  if (reply instanceof Error) return reply;
+  if (Array.isArray(reply)) return String(reply[0]);
+  return typeof reply === 'string' ? undefined : new Error(`BullMQ refused the job: ${String(reply)}`);
 }
 
 /** What BullMQ's backend for Redis has beside the interface it shares with others. */
 interface Adder {
   client: Promise<unknown>;
-  version: string;
-  addJobToTransaction(
-    client: { runCommand(name: string, args: unknown[]): unknown },
-    job: JobJson,
-    id: string,
-  ): unknown;
+  addJobToTransaction(client: { runCommand(name: string, args: Value[]): void }, job: JobJson, id: string): unknown;
 }
 
 function adderOf({ backend }: LaneQueue): Adder {
   return backend as unknown as Adder;
 }
 
-function add(laneQueue: LaneQueue, target: Redis | ChainableCommander, { job, reservation }: NewJob): unknown {
-  const { redis, jobKey } = laneQueue;
-  const backend = adderOf(laneQueue);
+/** A command, with its keys and arguments as one list. */
+interface Call {
+  command: string;
+  given: Value[];
+}
+
+function toCall({ redis, jobKey }: LaneQueue, backend: Adder, { job, reservation }: NewJob): Call {
   const id = job.id as string;
-  const call = (name: string, args: unknown[]) => (target as unknown as Commands)[name]?.(args);
-  const runCommand = (name: string, args: unknown[]) => {
-    if (!reservation) return call(name, args);
-    const merged = reservingScript(redis, backend, name);
-    const keyCount = scriptOf(redis, name).numberOfKeys;
-    args.splice(keyCount, 0, jobKey(id), reservation.key);
-    args.push(reservation.mark, reservation.forMs);
-    return call(merged, args);
+  let call: Call | undefined;
+  const runCommand = (command: string, given: Value[]) => {
+    call = { command, given };
   };
-  return backend.addJobToTransaction({ runCommand }, job, id);
-}
-
-type Commands = Record<string, (args: unknown[]) => unknown>;
-
-interface Script {
-  lua: string;
-  numberOfKeys: number;
-}
-
-/** ioredis keeps what was defined on a connection under this name; there is no other way to the text of BullMQ's scripts. */
-function scriptOf(redis: Redis, name: string): Script {
-  const script = (redis as unknown as { scriptsSet: Record<string, Script | undefined> }).scriptsSet[name];
-  if (!script) throw new Error(`BullMQ has no script ${name} any more: expected the version this package pins`);
-  return script;
+  // It picks the script and packs its arguments before its first await.
+  void backend.addJobToTransaction({ runCommand }, job, id);
+  const { command, given } = call as unknown as Call;
+  if (!reservation) return { command, given };
+  given.splice(scriptOf(redis, command).numberOfKeys, 0, jobKey(id), reservation.key);
+  given.push(reservation.mark, reservation.forMs);
+  return { command: reservingScript(redis, command), given };
 }
 
 /** Defines, once per connection, BullMQ's script with ours around it, and answers its name. */
-function reservingScript(redis: Redis, backend: Adder, name: string): string {
-  const versioned = name.includes(':') ? name : `${name}:${backend.version}`;
-  const merged = `lanekeeper:reserve:${versioned}`;
+function reservingScript(redis: Redis, command: string): string {
+  const merged = `lanekeeper:reserve:${command}`;
   if (merged in redis) return merged;
-  const { lua, numberOfKeys } = scriptOf(redis, versioned);
+  const { lua, numberOfKeys } = scriptOf(redis, command);
   redis.defineCommand(merged, { numberOfKeys: numberOfKeys + 2, lua: aroundBullMq(lua) });
   return merged;
 }
