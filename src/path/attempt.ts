@@ -8,11 +8,12 @@ import type { Clock } from '../words/clock.ts';
 import { openEnvelope } from './envelope.ts';
 import type { Job } from './handler.ts';
 import type { Lane } from './lane.ts';
+import type { Permit } from './permit.ts';
 
 /** Between "our clock says the lock is over" and "Redis gives the job to another": room for clocks that tick unevenly. */
 const LOCK_MARGIN_MS = 1_000;
 
-export type EndReason = 'settled' | 'timeout' | 'lost' | 'leaving' | 'cancelled';
+export type EndReason = 'settled' | 'timeout' | 'lost' | 'leaving' | 'cancelled' | 'unpermitted';
 
 /** A class, because a busy lane makes 20,000 a second: as an object of closures each cost 2 us more. */
 export class Attempt {
@@ -37,6 +38,8 @@ export class Attempt {
   isSettling = false;
   /** The last instant (monotonic) at which its lock is surely ours. */
   lockedUntilMono: number;
+  /** What it may ask of its upstream, when that has limits. */
+  permit: Permit | undefined = undefined;
   /** Called when its job is done and settled. */
   afterDone: (() => void) | undefined = undefined;
   readonly #clock: Clock;

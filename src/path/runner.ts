@@ -63,9 +63,13 @@ export function createRunner(options: RunnerOptions): RunJob {
   const deadlines = createDeadlines(lane.timeoutMs, clock);
   const { fromReturned, fromThrown, fromEnd } = createOutcomes(lane, laneQueue, clock, random);
 
-  return async (raw, token, askedMonoAt, wantsNext) => {
+  return async (raw, token, askedMonoAt, wantsNext, permit) => {
     crashPoint('after-fetch');
     const attempt = new Attempt(lane, raw, token, askedMonoAt, clock);
+    if (permit) {
+      attempt.permit = permit;
+      permit.onLost(() => attempt.end('unpermitted', attemptOver(attempt, 'its permit ran out')));
+    }
     attempts.add(attempt);
     try {
       const outcome = await (isSuspect(attempt) ? runAlone(attempt) : runToOutcome(attempt));

@@ -1,11 +1,14 @@
 // Decides when a lane fetches. A job is fetched only when the lane and the pod have room for it, by BullMQ's own script;
-// while there is work, the settle of one job brings the next in the same round trip. Idle, the lane listens to the bell.
+// while there is work, the settle of one job brings the next in the same round trip. Idle, the lane listens to the bell. Where the
+// upstream has limits, its permit comes first: so order is kept, and nothing sits active without one.
 
 import type { Bell } from '../store/bell.ts';
 import { type Fetched, type FetchedJob, type LaneQueue, returnJob, toFetched } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
+import type { HeldPermit } from './held-permit.ts';
+import type { LaneDesk } from './permit-desk.ts';
 import type { Slots } from './slots.ts';
 
 /** Runs one job to its settle. Resolves with what the settle fetched, if it was to fetch and did. */
@@ -14,6 +17,7 @@ export type RunJob = (
   token: string,
   fetchedMonoAt: number,
   wantsNext: () => boolean,
+  permit: HeldPermit | undefined,
 ) => Promise<Fetched | undefined>;
 
 export interface SourceOptions {
@@ -21,6 +25,8 @@ export interface SourceOptions {
   laneQueue: LaneQueue;
   concurrency: number;
   slots: Slots;
+  /** For a lane whose upstream has limits: a job is fetched only with its permit in hand. */
+  permits: LaneDesk | undefined;
   bell: Bell;
   run: RunJob;
   clock: Clock;
@@ -39,7 +45,7 @@ const REFUSED_PAUSE_MS = 1_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function createSource(options: SourceOptions): Source {
-  const { pod, laneQueue, concurrency, slots, bell, run, clock, events } = options;
+  const { pod, laneQueue, concurrency, slots, permits, bell, run, clock, events } = options;
   const { name } = laneQueue.lane;
   let running = 0;
   let starts = 0;
@@ -70,37 +76,46 @@ export function createSource(options: SourceOptions): Source {
       // Whoever ends meanwhile asks for more: 64 attempts that lose their locks together would ask 64 times.
       if (clock.mono() < refusedUntil) return wakeIn(refusedUntil - clock.mono());
       if (!slots.tryTake()) return slots.whenFree(name, feed);
+      const permit = permits?.tryTake(concurrency - running, feed);
+      if (permits && !permit) return slots.giveBack();
       const token = `${pod}:${starts++}`;
       const askedAt = clock.mono();
       let fetched: Fetched;
       try {
         fetched = toFetched(await laneQueue.backend.moveToActive(token, pod));
       } catch (error) {
+        permit?.giveBack();
         slots.giveBack();
         events.emit('redis.failing', { what: `fetch from ${name}`, reason: toError(error).message });
         refusedUntil = clock.mono() + REFUSED_PAUSE_MS;
         return wakeIn(REFUSED_PAUSE_MS);
       }
       if (!fetched.job) {
+        permit?.giveBack();
         slots.giveBack();
         idleUntil(fetched.nextAt);
         return;
       }
       running++;
-      const ended = work(fetched.job, token, askedAt).finally(() => working.delete(ended));
+      const ended = work(fetched.job, token, askedAt, permit).finally(() => working.delete(ended));
       working.add(ended);
     }
   }
 
-  async function work(first: FetchedJob, token: string, askedAt: number): Promise<void> {
+  async function work(
+    first: FetchedJob,
+    token: string,
+    askedAt: number,
+    permit: HeldPermit | undefined,
+  ): Promise<void> {
     let next: Fetched | undefined = { job: first, nextAt: 0 };
     let fetchedMonoAt = askedAt;
     const wantsNext = () => {
       fetchedMonoAt = clock.mono(); // the next job's lock counts from before it was asked for
-      return !isStopping && !slots.wantedByAnother(name);
+      return !isStopping && !slots.wantedByAnother(name) && (permit?.renew() ?? true);
     };
     try {
-      while (next?.job && !isStopping) next = await run(next.job, token, fetchedMonoAt, wantsNext);
+      while (next?.job && !isStopping) next = await run(next.job, token, fetchedMonoAt, wantsNext, permit);
       // It came with a fetch or a settle that was sent before the pod was told to leave.
       if (next?.job) await returnJob(laneQueue, next.job, token);
     } catch (error) {
@@ -109,6 +124,7 @@ export function createSource(options: SourceOptions): Source {
       next = undefined;
     }
     running--;
+    permit?.giveBack();
     slots.giveBack();
     if (isStopping) return;
     // An empty answer came with the next delayed instant; no answer means that nobody asked.
@@ -117,6 +133,7 @@ export function createSource(options: SourceOptions): Source {
   }
 
   function idleUntil(dueAt: number): void {
+    permits?.rest();
     if (isStopping) return;
     if (dueAt > 0) wakeIn(dueAt - clock.now());
     bell.listen(laneQueue.marker, (rungFor) => {

@@ -61,6 +61,13 @@ export interface Events {
   'lane.attended': { lane: string; forMs: number };
   'pod.silent': { pod: string; silentMs: number; lanes: string[] };
   'pod.heard': { pod: string; forMs: number };
+  'permit.granted': { upstream: string; lane: string; waitedMs: number };
+  /** Nobody is let through for so long: the upstream said so. */
+  'limit.held': { upstream: string; forMs: number; reason: string };
+  /** Pods define it differently; the least size holds. */
+  'limit.drift': { upstream: string; limit: string; sizes: Record<string, number> };
+  /** What counted was gone: nothing is granted for so long. */
+  'limit.lost': { upstream: string; forMs: number; reason: string };
   'job.dropped': JobRef & { reason: string | null; class: FailureClass | null };
   /** Somebody replays or drops many dead letters; `dead.replayed` or `dead.dropped` tells how it ended. */
   'operation.begun': LettersRef & { order: 'replay' | 'drop'; total: number };
@@ -106,6 +113,10 @@ export const EVENT_CATALOGUE = {
   'lane.attended': { level: 'info', journal: true },
   'pod.silent': { level: 'error', journal: true },
   'pod.heard': { level: 'info', journal: true },
+  'permit.granted': { level: 'debug', journal: false },
+  'limit.held': { level: 'warn', journal: true },
+  'limit.drift': { level: 'warn', journal: true },
+  'limit.lost': { level: 'warn', journal: true },
   'job.dropped': { level: 'info', journal: true },
   'operation.begun': { level: 'info', journal: true },
   'dead.replayed': { level: 'info', journal: true },

@@ -37,6 +37,17 @@ export interface Keys {
   full(): string;
   /** STRING held with PX by the pod that removes a lane's old dead letters now; whoever finds it free does it next. */
   retention(lane: LaneAddress): string;
+  /**
+   * HASH of what holds for an upstream: since when it is known, what each pod defines, overrides, holds, how much is in use, and
+   * who wants what. A pod refreshes its part every 10 s and others drop it after a minute; it lives as long as the tag.
+   */
+  limits(tag: string): string;
+  /** ZSET of what counts towards a limit -> epoch ms (Redis) at which it stops; `agent` for a limit of each agent. */
+  limitUses(tag: string, limit: string, agent?: string): string;
+  /** ZSET '<lane>|<pod>' -> epoch ms (Redis) since when it waits for permits. */
+  limitWaiting(tag: string): string;
+  /** Channel on which pods hear that they should ask for permits again. */
+  limitNotice(tag: string): string;
   /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
   ring(pod: string): string;
 }
@@ -56,6 +67,11 @@ export function createKeys(prefix: string): Keys {
     alarms: () => `${prefix}:alarms`,
     full: () => `${prefix}:full`,
     retention: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:retention`,
+    limits: (tag: string) => `${prefix}:u:{${tag}}:limits`,
+    limitUses: (tag: string, limit: string, agent?: string) =>
+      `${prefix}:u:{${tag}}:limit:${limit}${agent === undefined ? '' : `:${agent}`}`,
+    limitWaiting: (tag: string) => `${prefix}:u:{${tag}}:waiting`,
+    limitNotice: (tag: string) => `${prefix}:u:{${tag}}:notice`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
   });
 }

@@ -1,0 +1,121 @@
+// Our own driver of limits: one script that takes back, renews and grants, by Redis's clock. What is granted runs out by itself,
+// so a pod that dies needs nobody to clean up after it.
+
+import type { Keys } from '../words/keys.ts';
+import type { Limit, LimitPlan } from '../words/limit.ts';
+import type { Redis } from './connect.ts';
+import { type Ask, type Granted, type LimitDriver, type LimitNotice, SLOT_MS } from './limit-driver.ts';
+import type { Notices } from './notices.ts';
+import { askPermits } from './scripts/ask-permits.ts';
+import { extendSlot } from './scripts/extend-slot.ts';
+import { holdLimits } from './scripts/hold-limits.ts';
+import { registerLimits } from './scripts/register-limits.ts';
+
+/** How long a ticket may be sent. What is not used by then goes back, so a longer time costs nothing but a crash's memory. */
+const TICKET_MS = 100;
+/** Who waits for a slot is told when one is free; this is for when the word is lost. */
+const AGAIN_MS = 500;
+const REGISTER_MS = 10_000;
+/** State gone: for how long the windows count as full. Slots are named anew by those who hold them, within 2 s. */
+const MAX_CLOSED_MS = 10_000;
+const SLOTS_CLOSED_MS = 3_000;
+
+export interface ScriptDriverOptions {
+  redis: Redis;
+  notices: Notices;
+  keys: Keys;
+  tag: string;
+  pod: string;
+  plan: LimitPlan;
+  /** Nothing is granted for so long, because nothing was known. */
+  onLost?: (closedMs: number) => void;
+  /** Pods define a limit differently; the least size holds. */
+  onDrift?: (limit: string, sizes: Record<string, number>) => void;
+}
+
+export function openScriptDriver(options: ScriptDriverOptions): LimitDriver {
+  const { redis, notices, keys, tag, pod, plan, onLost = () => {}, onDrift = () => {} } = options;
+  /** Those that hold for all; another pod's definition may have more than this one's. */
+  let limits: { kind: string; name: string }[] = plan.limits.filter(({ kind, byAgent }) => kind !== 'tokens' && !byAgent);
+  const at = { limits: keys.limits(tag), waiting: keys.limitWaiting(tag), slots: keys.limitUses(tag, 'concurrent') };
+  const channel = keys.limitNotice(tag);
+  let registering: Promise<void> | undefined;
+  let hasRegistered = false;
+  let drifting = '';
+
+  async function register(own: readonly Limit[] = plan.limits): Promise<void> {
+    const args = { pod, limits: JSON.stringify(own), closedMs: closedMs(plan.limits), channel };
+    const { closedMs: closed, differ, limits: all } = await registerLimits.run(redis, { limits: at.limits }, args);
+    hasRegistered = true;
+    if (own.length > 0) limits = all;
+    if (closed > 0) onLost(closed);
+    const seen = JSON.stringify(differ);
+    if (seen !== drifting) for (const [limit, sizes] of Object.entries(differ)) onDrift(limit, sizes);
+    drifting = seen;
+  }
+
+  const beat = setInterval(() => {
+    if (hasRegistered) register().catch(() => {});
+  }, REGISTER_MS).unref();
+
+  async function ask(given: Ask, isAgain = false): Promise<Granted> {
+    const wire = {
+      ...given,
+      pod,
+      limits: limits.map(({ name }) => name),
+      slotMs: SLOT_MS,
+      forMs: TICKET_MS,
+      travelMs: plan.travelMs,
+      againMs: AGAIN_MS,
+    };
+    const reply = await askPermits.run(redis, at, { ask: JSON.stringify(wire), channel });
+    if (reply) {
+      const { batch, tickets, ...rest } = reply;
+      return { ...rest, tickets: tickets > 0 ? { batch, count: tickets, forMs: TICKET_MS } : undefined };
+    }
+    if (isAgain) throw new Error(`the state of the limits of ${tag} is gone again and again`);
+    await registerOnce();
+    return ask(given, true);
+  }
+
+  function registerOnce(): Promise<void> {
+    registering ??= register().finally(() => {
+      registering = undefined;
+    });
+    return registering;
+  }
+
+  async function askOnce(given: Ask): Promise<Granted> {
+    if (!hasRegistered) await registerOnce();
+    return ask(given);
+  }
+
+  return {
+    plan,
+    get needs() {
+      const has = (kind: string) => limits.some((limit) => limit.kind === kind);
+      return { slots: has('concurrent'), tickets: has('count') };
+    },
+    ask: askOnce,
+    extend: (slot, forMs) => extendSlot.run(redis, { slots: at.slots }, { id: slot, forMs: Math.ceil(forMs) }),
+    hold: (forMs, reason) =>
+      holdLimits.run(redis, { limits: at.limits }, { forMs: Math.ceil(forMs), reason, who: pod, channel }),
+    onNotice(listener) {
+      notices.on(channel, (text) => {
+        const notice = JSON.parse(text) as LimitNotice & { pod?: string };
+        if (notice.pod !== undefined && notice.pod !== pod) return;
+        // Another pod may have brought a limit that this one did not know.
+        if (notice.kind === 'changed' && hasRegistered) registerOnce().catch(() => {});
+        listener(notice);
+      });
+    },
+    async stop() {
+      clearInterval(beat);
+      if (hasRegistered) await register([]).catch(() => {});
+    },
+  };
+}
+
+function closedMs(limits: readonly Limit[]): number {
+  return Math.max(...limits.map(({ perMs }) => (perMs === 0 ? SLOTS_CLOSED_MS : Math.min(perMs, MAX_CLOSED_MS))));
+}

@@ -1,0 +1,308 @@
+-- Takes back what a lane's pod holds no more, renews what it keeps, and grants what it wants of all of an upstream's limits
+-- together, or hands that to a lane that is further below its share. Instants are Redis's, in ms.
+-- KEYS[1] limits the hash: sizes, uses, holds, what who wants
+-- KEYS[2] waiting the sorted set of '<lane>|<pod>' by since when it waits
+-- KEYS[3] slots the sorted set of what is held of `concurrent`
+-- ARGV[1] ask JSON, see ask-permits.ts
+-- ARGV[2] channel the notices' channel
+-- Answers { 'gone' } when the upstream's state is not here, or { slot ids, batch, tickets, lost ids, again in ms, contended 0|1 }.
+local hash, waiting, slotsKey = KEYS[1], KEYS[2], KEYS[3]
+local ask = cjson.decode(ARGV[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local self = ask.lane .. '|' .. ask.pod
+
+-- The limits, at the sizes that hold now.
+local fields = { 'born', 'closed', 'hold' }
+for _, name in ipairs(ask.limits) do
+  fields[#fields + 1] = 'lim:' .. name
+  fields[#fields + 1] = 'set:' .. name
+  fields[#fields + 1] = 'used:' .. name
+end
+local values = redis.call('HMGET', hash, unpack(fields))
+if not values[1] then return { 'gone' } end
+local shutUntil = math.max(tonumber(values[2] or 0), tonumber(values[3] or 0))
+local slots
+local counts = {}
+for index, name in ipairs(ask.limits) do
+  local at = 1 + index * 3
+  if not values[at] then return { 'gone' } end
+  local kind, size, per = values[at]:match('^(%S+) (%S+) (%S+)')
+  local limit = { name = name, size = tonumber(size), per = tonumber(per), used = tonumber(values[at + 2] or 0) }
+  if values[at + 1] then
+    local set = cjson.decode(values[at + 1])
+    if type(set['until']) ~= 'number' or set['until'] > now then limit.size = set.size end
+  end
+  if kind == 'concurrent' then
+    limit.key = slotsKey
+    slots = limit
+  else
+    limit.key = slotsKey:gsub('[^:]*$', '') .. name
+    counts[#counts + 1] = limit
+  end
+end
+
+local function use(limit, lane, count)
+  limit.used = limit.used + count
+  redis.call('HINCRBY', hash, 'used:' .. limit.name, count)
+  redis.call('HINCRBY', hash, 'used:' .. limit.name .. '|' .. lane, count)
+end
+
+-- What stopped counting. At the most 500 of each at a time: the next ask goes on.
+local function purge(limit)
+  local ended = redis.call('ZRANGEBYSCORE', limit.key, '-inf', now, 'LIMIT', 0, 500)
+  if #ended == 0 then return end
+  redis.call('ZREM', limit.key, unpack(ended))
+  for _, member in ipairs(ended) do
+    local count = 1
+    if limit ~= slots then
+      local field = 'n:' .. limit.name .. '|' .. member
+      count = tonumber(redis.call('HGET', hash, field) or 0)
+      redis.call('HDEL', hash, field)
+    end
+    use(limit, member:match('^[^|]*'), -count)
+  end
+end
+if slots then purge(slots) end
+for _, limit in ipairs(counts) do purge(limit) end
+
+-- Tickets of one batch count until the same instant, rounded up to a thousandth of the interval.
+local function place(limit, instant)
+  local grain = math.max(1, math.floor(limit.per / 1000))
+  return math.ceil(instant / grain) * grain + limit.per
+end
+local function put(limit, lane, score, count)
+  local member = string.format('%s|%.0f', lane, score)
+  redis.call('ZADD', limit.key, score, member)
+  redis.call('HINCRBY', hash, 'n:' .. limit.name .. '|' .. member, count)
+  use(limit, lane, count)
+end
+local function take(limit, lane, score, count)
+  local member = string.format('%s|%.0f', lane, score)
+  local field = 'n:' .. limit.name .. '|' .. member
+  local there = tonumber(redis.call('HGET', hash, field) or 0)
+  count = math.min(count, there)
+  if count <= 0 then return 0 end
+  if count == there then
+    redis.call('HDEL', hash, field)
+    redis.call('ZREM', limit.key, member)
+  else
+    redis.call('HINCRBY', hash, field, -count)
+  end
+  use(limit, lane, -count)
+  return count
+end
+
+-- Given back.
+for _, id in ipairs(ask.freed) do
+  if slots and redis.call('ZREM', slots.key, id) == 1 then use(slots, ask.lane, -1) end
+end
+for _, ticket in ipairs(ask.unsent) do
+  for _, limit in ipairs(counts) do take(limit, ask.lane, place(limit, ticket.batch), ticket.count) end
+end
+-- Sent and surely arrived: it counts from then, not from the last instant at which it might have.
+for _, ticket in ipairs(ask.sent) do
+  local arrived = math.ceil(now - ticket.arrivedMsAgo)
+  for _, limit in ipairs(counts) do
+    local before, after = place(limit, ticket.batch), place(limit, arrived)
+    if after < before then
+      local moved = take(limit, ask.lane, before, ticket.count)
+      if moved > 0 then put(limit, ask.lane, after, moved) end
+    end
+  end
+end
+
+-- Kept. One that ran out meanwhile is had again while there is room; otherwise it may be another's.
+local lost = {}
+if slots then
+  for _, kept in ipairs({ { ask.kept, 'XX' }, { ask.wired, 'GT' } }) do
+    for _, id in ipairs(kept[1]) do
+      if redis.call('ZSCORE', slots.key, id) then
+        redis.call('ZADD', slots.key, 'XX', kept[2] == 'GT' and 'GT' or 'CH', now + ask.slotMs, id)
+      elseif slots.used < slots.size then
+        redis.call('ZADD', slots.key, now + ask.slotMs, id)
+        use(slots, ask.lane, 1)
+      else
+        lost[#lost + 1] = id
+      end
+    end
+  end
+end
+
+-- Who waits: '<slots> <tickets> <weight> <until> <told at> <told slots> <told tickets>'.
+local lanes, others = {}, {}
+local function laneOf(name, weight)
+  local lane = lanes[name]
+  if not lane then
+    lane = { weight = weight, level = 0, last = 0 }
+    lanes[name] = lane
+    local wanted = { 'last:' .. name }
+    for _, limit in ipairs(counts) do wanted[#wanted + 1] = 'used:' .. limit.name .. '|' .. name end
+    if slots then wanted[#wanted + 1] = 'used:' .. slots.name .. '|' .. name end
+    local seen = redis.call('HMGET', hash, unpack(wanted))
+    lane.last = tonumber(seen[1] or 0)
+    for i, limit in ipairs(counts) do
+      lane.level = math.max(lane.level, tonumber(seen[1 + i] or 0) / limit.size / weight)
+    end
+    if slots then lane.level = math.max(lane.level, tonumber(seen[#wanted] or 0) / slots.size / weight) end
+  end
+  return lane
+end
+-- The share of a lane that one more unit is, of the limit that it weighs most on.
+local function rise(lane, tickets, held)
+  local most = 0
+  if slots and held > 0 then most = held / slots.size end
+  for _, limit in ipairs(counts) do most = math.max(most, tickets / limit.size) end
+  lane.level = lane.level + most / lane.weight
+end
+
+local freeSlots, freeTickets = math.huge, math.huge
+if slots then freeSlots = slots.size - slots.used end
+for _, limit in ipairs(counts) do freeTickets = math.min(freeTickets, limit.size - limit.used) end
+local isShut = shutUntil > now
+
+local members = redis.call('ZRANGE', waiting, 0, -1)
+local promised = 0
+if #members > 0 then
+  local wants = {}
+  for i, member in ipairs(members) do wants[i] = 'want:' .. member end
+  wants = redis.call('HMGET', hash, unpack(wants))
+  for i, member in ipairs(members) do
+    local list = {}
+    for value in (wants[i] or ''):gmatch('%S+') do list[#list + 1] = tonumber(value) end
+    if not list[4] or list[4] < now then
+      redis.call('ZREM', waiting, member)
+      redis.call('HDEL', hash, 'want:' .. member)
+    elseif member ~= self then
+      local name = member:match('^[^|]*')
+      local other = { member = member, name = name, slots = list[1], tickets = list[2], list = list, toldSlots = 0, toldTickets = 0 }
+      -- Told a moment ago: it is on its way, and what it was told of is kept for it.
+      if list[5] > now - 30 and list[5] <= now + 1 then
+        other.isTold = true
+        freeSlots = freeSlots - list[6]
+        freeTickets = freeTickets - list[7]
+      elseif list[5] > now then
+        promised = promised + list[7]
+      end
+      others[#others + 1] = other
+      laneOf(name, list[3])
+    end
+  end
+end
+
+-- One unit after the other goes to the lane that is furthest below its share; of two alike to the one that was served longer ago.
+-- Within a lane the asking pod comes first: its slot is warm.
+local unit = slots and ask.unit or 0
+local wantSlots, wantTickets = ask.slots, ask.tickets
+local gotSlots, gotTickets = 0, 0
+local isContended = false
+if not isShut then
+  local me = laneOf(ask.lane, ask.weight)
+  -- The next attempt of its own needs a ticket, slots, or both: it may have the other in hand.
+  local function needs()
+    local moreSlots, moreTickets = wantSlots - gotSlots, wantTickets - gotTickets
+    local attempts = slots and moreSlots / unit or 0
+    local isTicketAlone = moreTickets > attempts
+    return (moreSlots >= unit and not isTicketAlone) and unit or 0, moreTickets > 0 and 1 or 0
+  end
+  local function selfFits()
+    local addSlots, addTickets = needs()
+    return addSlots + addTickets > 0 and freeSlots >= addSlots and freeTickets >= addTickets
+  end
+  for _ = 1, 1000 do
+    local best, bestLane
+    if selfFits() then best, bestLane = 'self', me end
+    for _, other in ipairs(others) do
+      local needsSlot = other.slots > other.toldSlots and slots
+      local needsTicket = other.tickets > other.toldTickets and #counts > 0
+      if not other.isTold and other.name ~= ask.lane and (needsSlot or needsTicket) then
+        isContended = true
+        if (not needsSlot or freeSlots >= 1) and (not needsTicket or freeTickets >= 1) then
+          local lane = lanes[other.name]
+          if not best or lane.level < bestLane.level or (lane.level == bestLane.level and lane.last < bestLane.last) then
+            best, bestLane = other, lane
+          end
+        end
+      end
+    end
+    if not best then
+      -- Only pods of this lane are left: what this one leaves is theirs.
+      for _, other in ipairs(others) do
+        local needsSlot = other.slots > other.toldSlots and slots
+        local needsTicket = other.tickets > other.toldTickets and #counts > 0
+        if not best and not other.isTold and (needsSlot or needsTicket) and (not needsSlot or freeSlots >= 1) and (not needsTicket or freeTickets >= 1) then
+          best, bestLane = other, lanes[other.name]
+        end
+      end
+    end
+    if not best then break end
+    local addSlots, addTickets = 0, 0
+    if best == 'self' then
+      addSlots, addTickets = needs()
+      gotSlots, gotTickets = gotSlots + addSlots, gotTickets + addTickets
+    else
+      if slots and best.slots > best.toldSlots then addSlots = 1 end
+      if #counts > 0 and best.tickets > best.toldTickets then addTickets = 1 end
+      best.toldSlots, best.toldTickets = best.toldSlots + addSlots, best.toldTickets + addTickets
+    end
+    freeSlots, freeTickets = freeSlots - addSlots, freeTickets - addTickets
+    rise(bestLane, addTickets, addSlots)
+    bestLane.last = redis.call('HINCRBY', hash, 'seq', 1)
+    redis.call('HSET', hash, 'last:' .. (best == 'self' and ask.lane or best.name), bestLane.last)
+  end
+end
+for _, other in ipairs(others) do
+  if other.toldSlots + other.toldTickets > 0 then
+    local list = other.list
+    list[5], list[6], list[7] = now, other.toldSlots, other.toldTickets
+    redis.call('HSET', hash, 'want:' .. other.member, table.concat(list, ' '))
+    redis.call('PUBLISH', ARGV[2], cjson.encode({ kind = 'free', lane = other.name, pod = other.member:match('|(.*)$') }))
+  end
+end
+
+-- Granted.
+local ids = {}
+for _ = 1, gotSlots do
+  local id = self .. '|' .. redis.call('HINCRBY', hash, 'seq', 1)
+  redis.call('ZADD', slots.key, now + ask.slotMs, id)
+  ids[#ids + 1] = id
+end
+if gotSlots > 0 then use(slots, ask.lane, gotSlots) end
+local batch = now + ask.forMs + ask.travelMs
+if gotTickets > 0 then
+  for _, limit in ipairs(counts) do put(limit, ask.lane, place(limit, batch), gotTickets) end
+end
+
+-- Not all of it: it waits, behind those who wait already if it got some.
+local moreSlots, moreTickets = wantSlots - gotSlots, wantTickets - gotTickets
+local again = -1
+if moreSlots > 0 or moreTickets > 0 then
+  again = ask.againMs
+  local due, dueTickets = 0, 0
+  if isShut then
+    again = math.min(math.max(1, shutUntil - now), 5000)
+  elseif moreTickets > 0 and (moreSlots <= 0 or freeSlots >= 1) then
+    -- So many tickets as 15 ms bring, when those before it have had theirs.
+    for _, limit in ipairs(counts) do
+      local count = math.max(1, math.min(moreTickets, math.floor(limit.size * 15 / limit.per)))
+      local missing = limit.used - limit.size + promised + count
+      local seen = 0
+      for _, member in ipairs(missing > 0 and redis.call('ZRANGE', limit.key, 0, 199) or {}) do
+        seen = seen + tonumber(redis.call('HGET', hash, 'n:' .. limit.name .. '|' .. member) or 0)
+        local score = tonumber(member:match('|(.*)$'))
+        if score > due then due = score end
+        if seen >= missing then break end
+      end
+      dueTickets = count
+    end
+    if due > 0 then again = math.max(1, due - now) end
+  end
+  redis.call('ZADD', waiting, gotSlots + gotTickets > 0 and 'CH' or 'NX', now, self)
+  local list = { moreSlots, moreTickets, ask.weight, now + again + 1000, due, 0, dueTickets }
+  for i, value in ipairs(list) do list[i] = string.format('%.17g', value) end
+  redis.call('HSET', hash, 'want:' .. self, table.concat(list, ' '))
+else
+  redis.call('ZREM', waiting, self)
+  redis.call('HDEL', hash, 'want:' .. self)
+end
+return { ids, string.format('%.0f', batch), gotTickets, lost, again, isContended and 1 or 0 }

@@ -1,0 +1,46 @@
+// Typed wrapper of ask-permits.lua.
+
+import { defineScript } from './define-script.ts';
+
+export interface AskWire {
+  lane: string;
+  pod: string;
+  weight: number;
+  /** Slots of one attempt: granted all or none. */
+  unit: number;
+  slots: number;
+  tickets: number;
+  freed: readonly string[];
+  unsent: readonly { batch: number; count: number }[];
+  sent: readonly { batch: number; count: number; arrivedMsAgo: number }[];
+  /** Nothing is on the wire for these: their leases end one lease from now. */
+  kept: readonly string[];
+  /** Something is: their leases end no sooner than they would. */
+  wired: readonly string[];
+  /** Names of the limits that hold for all. */
+  limits: readonly string[];
+  slotMs: number;
+  forMs: number;
+  travelMs: number;
+  /** When to ask again when nobody can say when a slot is free. */
+  againMs: number;
+}
+
+export const askPermits = defineScript({
+  file: new URL('./ask-permits.lua', import.meta.url),
+  keys: ['limits', 'waiting', 'slots'],
+  args: ['ask', 'channel'],
+  /** Undefined: nothing is known of this upstream, register it. */
+  reply: (raw) => {
+    const [slots, batch, tickets, lost, again, contended] = raw as [string[], string, number, string[], number, number];
+    if ((slots as unknown) === 'gone') return undefined;
+    return {
+      slots,
+      batch: Number(batch),
+      tickets,
+      lost,
+      againInMs: again < 0 ? undefined : again,
+      isContended: contended === 1,
+    };
+  },
+});
