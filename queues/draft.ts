@@ -7,6 +7,7 @@ import { z } from 'zod';
 export const model = defineUpstream({
   name: 'model',
   baseUrl: process.env.MODEL_URL ?? 'http://127.0.0.1:4477',
+  limits: { driver: 'bottleneck', all: [{ concurrent: 2 }] },
 });
 
 export const draft = defineLane({

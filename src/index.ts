@@ -10,8 +10,10 @@ export {
   probe,
 } from './path/handler.ts';
 export { defineLane, type Lane, type LaneOptions } from './path/lane.ts';
+export type { LimitOptions, LimitPlanOptions } from './path/limit-plan.ts';
 export { type Added, type AddOptions, createProducer, type Producer, type ProducerOptions } from './path/producer.ts';
 export { defineUpstream, type Upstream, type UpstreamOptions } from './path/upstream.ts';
 export { ERROR_CODES, type ErrorCode, LanekeeperError } from './words/errors.ts';
 export { FAILURE_CLASSES, type FailureClass, UpstreamError } from './words/failure.ts';
+export type { Limit, LimitPlan } from './words/limit.ts';
 export { dead, park, retry } from './words/outcome.ts';

@@ -16,6 +16,7 @@ import {
   toName,
   toPositiveMs,
 } from './definition.ts';
+import { type LimitShare, listMisfits, SHARE_RULES } from './limit-share.ts';
 import { type OptionRules, readOptions } from './options.ts';
 import { isUpstream, type Upstream } from './upstream.ts';
 
@@ -49,13 +50,19 @@ export interface LaneOptions<S extends StandardSchemaV1> {
   dedupe?: DedupeOption<StandardSchemaV1.InferInput<S>>;
   /** A job that waits longer than this is told as overdue. Default: never. */
   due?: Duration;
+  /** Its part of the upstream's limits beside other lanes that wait: 2 gets twice as much as 1. Default 1. */
+  weight?: number;
+  /** Requests that one attempt may have under way at once, each of which holds a piece of `concurrent`. Default 1. */
+  requests?: number;
+  /** What an attempt is expected to use, where the upstream limits tokens: a function sees what the handler will see. */
+  tokens?: number | ((payload: StandardSchemaV1.InferOutput<S>) => number);
 }
 
 /** A function answers a text; what has the same text is the same job. false: not even the same key is. */
 type DedupeRule<In> = 'key' | 'content' | ((payload: In) => string);
 type DedupeOption<In> = DedupeRule<In> | { by?: DedupeRule<In>; for?: Duration } | false;
 
-export interface Lane<In = unknown, Out = In> extends LaneAddress {
+export interface Lane<In = unknown, Out = In> extends LaneAddress, LimitShare {
   readonly upstream: Upstream | undefined;
   readonly payload: StandardSchemaV1<In, Out> | undefined;
   readonly concurrency: number;
@@ -121,6 +128,7 @@ export const LANE_RULES = {
     preset: { rule: DEDUPE },
   },
   due: { expected: `${DURATION_FORM}, more than 0`, read: toPositiveMs, optional: true },
+  ...SHARE_RULES,
 } as const satisfies OptionRules;
 
 export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown>>(
@@ -129,12 +137,12 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
   const { values, unbuilt } = readOptions('lane', LANE_RULES, options);
   const { name, upstream, payload, concurrency, priority, retry, timeout, backlog, due, done, dead, dedupe, runbook } =
     values;
+  const { weight, requests, tokens } = values;
+  const misfits = listMisfits({ weight, requests, tokens }, upstream);
   if (values.displaced !== undefined && values.ownership !== 'exclusive') {
-    throw new LanekeeperError(
-      'LK_DEFINITION',
-      `lane ${quote(name)}: displaced: expected ownership 'exclusive' beside it, got ${quote(values.ownership)}`,
-    );
+    misfits.push(`displaced: expected ownership 'exclusive' beside it, got ${quote(values.ownership)}`);
   }
+  if (misfits.length > 0) throw new LanekeeperError('LK_DEFINITION', `lane ${quote(name)}: ${misfits.join('; ')}`);
   return brand('lane', {
     name,
     tag: upstream?.name ?? name,
@@ -150,6 +158,9 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
     dead,
     dedupe: dedupe.rule,
     runbook,
+    weight,
+    requests,
+    tokens,
     unbuilt: Object.freeze(unbuilt),
   });
 }

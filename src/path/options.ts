@@ -3,11 +3,14 @@
 
 import { firstLine, LanekeeperError, quote } from '../words/errors.ts';
 
+/** Takes one problem inside a value, from its place there on: `[0].count: expected …, got …`. */
+export type Tell = (problem: string) => void;
+
 export interface OptionRule<T> {
   /** What it should look like, to complete "expected …". */
   expected: string;
-  /** The normalized value, or undefined when it is not usable. */
-  read(value: unknown): T | undefined;
+  /** The normalized value, or undefined when it is not usable. What is wrong inside it may be told by its place. */
+  read(value: unknown, tell: Tell): T | undefined;
   /** Used when the option is absent. A rule without one is required. */
   preset?: T;
   optional?: true;
@@ -56,7 +59,8 @@ function readGiven<R extends OptionRules>(
   const unbuilt: string[] = [];
   const values: Record<string, unknown> = {};
   for (const key of Object.keys(options)) {
-    if (!Object.hasOwn(rules, key)) problems.push(`${key}: expected one of ${Object.keys(rules).join(', ')}`);
+    if (Object.hasOwn(rules, key)) continue;
+    problems.push(`${/^\w{1,60}$/.test(key) ? key : quote(key)}: expected one of ${Object.keys(rules).join(', ')}`);
   }
   for (const [key, rule] of Object.entries(rules)) {
     const value = options[key];
@@ -65,7 +69,9 @@ function readGiven<R extends OptionRules>(
       values[key] = rule.preset;
       continue;
     }
-    const read = rule.read(value);
+    const told = problems.length;
+    const read = rule.read(value, (problem) => problems.push(`${key}${problem}`));
+    if (problems.length > told) continue;
     if (read === undefined) problems.push(`${key}: expected ${rule.expected}, got ${quote(value)}`);
     else if (rule.unbuilt && !(rule.unbuilt !== true && rule.unbuilt.unless(value))) unbuilt.push(key);
     values[key] = read;

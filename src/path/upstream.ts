@@ -1,6 +1,8 @@
 // defineUpstream: an external API, as frozen data. What is shared by the lanes that name it lives under its name in Redis.
 
+import type { LimitPlan } from '../words/limit.ts';
 import { brand, definitionKind, NAME_FORM, toName } from './definition.ts';
+import { LIMITS_FORM, type LimitPlanOptions, toLimitPlan } from './limit-plan.ts';
 import { type OptionRules, readOptions } from './options.ts';
 
 export interface UpstreamOptions {
@@ -11,7 +13,8 @@ export interface UpstreamOptions {
   pins?: Record<string, string>;
   /** Whether it honours `Idempotency-Key`. Default true: an unknown header harms nobody, a doubled post does. */
   idempotency?: boolean;
-  limits?: unknown;
+  /** All must allow; shared by every lane and pod that names this upstream. Default: none. */
+  limits?: LimitPlanOptions;
   agents?: unknown;
   breaker?: unknown;
   resources?: unknown;
@@ -23,6 +26,7 @@ export interface Upstream {
   readonly baseUrl: string | undefined;
   readonly pins: Readonly<Record<string, string>>;
   readonly idempotency: boolean;
+  readonly limits: LimitPlan | undefined;
   readonly unbuilt: readonly string[];
 }
 
@@ -38,7 +42,7 @@ export const UPSTREAM_RULES = {
     read: (value: unknown) => (typeof value === 'boolean' ? value : undefined),
     preset: true,
   },
-  limits: kept('a list of limits'),
+  limits: { expected: LIMITS_FORM, read: toLimitPlan, optional: true },
   agents: kept('a list of agents'),
   breaker: kept('a breaker'),
   resources: kept('a list of resources'),
@@ -47,8 +51,8 @@ export const UPSTREAM_RULES = {
 
 export function defineUpstream(options: UpstreamOptions): Upstream {
   const { values, unbuilt } = readOptions('upstream', UPSTREAM_RULES, options);
-  const { name, baseUrl, pins, idempotency } = values;
-  return brand('upstream', { name, baseUrl, pins, idempotency, unbuilt: Object.freeze(unbuilt) });
+  const { name, baseUrl, pins, idempotency, limits } = values;
+  return brand('upstream', { name, baseUrl, pins, idempotency, limits, unbuilt: Object.freeze(unbuilt) });
 }
 
 export function isUpstream(value: unknown): value is Upstream {

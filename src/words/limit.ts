@@ -1,6 +1,6 @@
 // What a limit is: so many at once, or so many requests or tokens in every interval of a length; for all, or for each agent.
 
-import { formatDuration } from './duration.ts';
+import { formatDuration, toDurationMs } from './duration.ts';
 
 export type LimitKind = 'concurrent' | 'count' | 'tokens';
 
@@ -27,6 +27,9 @@ export interface LimitPlan {
 }
 
 export function limitName(kind: LimitKind, perMs: number, byAgent: boolean): string {
-  const what = kind === 'concurrent' ? kind : `${kind === 'tokens' ? 'tokens-' : ''}per-${formatDuration(perMs)}`;
+  // Two limits never have one name: where the readable text would say less than the whole length, milliseconds say it.
+  const text = formatDuration(perMs);
+  const per = toDurationMs(text) === perMs ? text : `${perMs}ms`;
+  const what = kind === 'concurrent' ? kind : `${kind === 'tokens' ? 'tokens-' : ''}per-${per}`;
   return byAgent ? `${what}-by-agent` : what;
 }

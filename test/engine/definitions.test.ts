@@ -100,7 +100,7 @@ describe('a folder outside the repository', () => {
   it('names every option whose part is not built yet, once, with where it stands', async ({ world }) => {
     const files = {
       'queues/a.mjs': `import { defineLane, defineUpstream } from 'lanekeeper';
-export const api = defineUpstream({ name: 'api', limits: [] });
+export const api = defineUpstream({ name: 'api', breaker: {} });
 export const a = defineLane({ name: 'a', upstream: api, pods: 'one' });
 export const b = defineLane({ name: 'b', upstream: api });`,
       'workers/a.mjs': `import { handle, probe } from 'lanekeeper';
@@ -110,7 +110,7 @@ export const two = handle(b, { run() {} });
 export const alive = probe(api, { every: '1m', run() {} });`,
     };
     expect((await load(world, files)).unbuilt).toEqual([
-      { where: 'upstream "api"', option: 'limits' },
+      { where: 'upstream "api"', option: 'breaker' },
       { where: 'lane "a"', option: 'pods' },
       { where: 'handler "a"', option: 'verify' },
       { where: 'upstream "api"', option: 'probe' },

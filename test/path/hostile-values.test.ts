@@ -31,6 +31,9 @@ const definitions: [string, (value: unknown) => unknown][] = [
     'concurrency',
     'priority',
     'runbook',
+    'weight',
+    'requests',
+    'tokens',
   ].map((option): [string, (value: unknown) => unknown] => [
     `defineLane ${option}`,
     (value) => defineLane({ name: 'a', [option]: value }),
@@ -40,6 +43,7 @@ const definitions: [string, (value: unknown) => unknown][] = [
   ['defineUpstream', (value) => defineUpstream(value as never)],
   ['defineUpstream name', (value) => defineUpstream({ name: value as never })],
   ['defineUpstream baseUrl', (value) => defineUpstream({ name: 'a', baseUrl: value as never })],
+  ['defineUpstream limits', (value) => defineUpstream({ name: 'a', limits: value as never })],
   ['handle a lane', (value) => handle(value as never, { run() {} })],
   ['handle', (value) => handle(lane, value as never)],
   ['handle run', (value) => handle(lane, { run: value as never })],

@@ -37,6 +37,9 @@ describe('a lane', () => {
       dead: { keepMs: 30 * 86_400_000, max: 100_000 },
       dedupe: { by: 'key', forMs: 86_400_000 },
       runbook: undefined,
+      weight: 1,
+      requests: 1,
+      tokens: undefined,
       unbuilt: [],
     });
   });
@@ -130,6 +133,9 @@ const wrong: Record<string, unknown[]> = {
   ],
   runbook: ['', 'a\nb', 'x'.repeat(501), 5, null],
   ownership: ['closed', true, null, ''],
+  weight: [0, -1, 1.5, 1_001, '2', Number.NaN, null],
+  requests: [0, -1, 1.5, 101, '2', Number.NaN, null],
+  tokens: [0, -1, 1.5, 1_000_001, '5', Number.NaN, null, {}, [5], true],
 };
 
 describe('a wrong value', () => {
@@ -151,6 +157,12 @@ describe('a wrong value', () => {
     for (const option of ['concurrency', 'timeout', 'paralel', 'retries'])
       expect(said).toContain(`${option}: expected`);
     expect(said.startsWith('lane "a": ')).toBe(true);
+  });
+
+  it('of an unknown option is one line, whatever its name is', () => {
+    const said = refusal({ name: 'a', 'two\nlines': 5, ['x'.repeat(5_000)]: 1 });
+    expect(said).toMatch(/^lane "a": "two\\nlines": expected one of .*; "x+\.\.\.: expected one of /);
+    expect(said.length).toBeLessThan(1_000);
   });
 
   it('of the whole is refused too', () => {
@@ -192,6 +204,62 @@ describe('a combination', () => {
       'ownership',
       'displaced',
     ]);
+  });
+});
+
+describe("a lane's part in the limits of its upstream", () => {
+  const tokens = defineUpstream({
+    name: 'model',
+    limits: [
+      { tokens: 90, per: '1m' },
+      { count: 60, per: '1m' },
+    ],
+  });
+  const slots = defineUpstream({ name: 'forum', limits: [{ concurrent: 8 }, { concurrent: 3, by: 'agent' }] });
+  const estimate = (payload: unknown) => JSON.stringify(payload).length;
+
+  it('is what it was told', () => {
+    expect(define({ name: 'a', upstream: slots, weight: 1_000, requests: 3 })).toMatchObject({
+      weight: 1_000,
+      requests: 3,
+      tokens: undefined,
+    });
+    expect(define({ name: 'a', requests: 100 })).toMatchObject({ weight: 1, requests: 100 });
+    for (const given of [1, 90, estimate]) {
+      expect(define({ name: 'a', upstream: tokens, tokens: given }).tokens).toBe(given);
+    }
+  });
+
+  it.each([
+    [
+      'more requests than an agent may have',
+      { upstream: slots, requests: 4 },
+      'lane "a": requests: expected at most 3, the \'concurrent-by-agent\' of upstream "forum", got 4',
+    ],
+    ['tokens of no upstream', { tokens: 5 }, 'lane "a": tokens: expected nothing, because it has no upstream, got 5'],
+    [
+      'tokens of an upstream that counts none',
+      { upstream: slots, tokens: estimate },
+      'lane "a": tokens: expected nothing, because upstream "forum" has no limit of tokens, got a function',
+    ],
+    [
+      'no tokens where they are limited',
+      { upstream: tokens },
+      'lane "a": tokens: expected a whole number from 1 to 1000000, or a function of the payload, because upstream "model" has \'tokens-per-1m\', got nothing',
+    ],
+    [
+      'more tokens than there are',
+      { upstream: tokens, tokens: 91 },
+      'lane "a": tokens: expected at most 90, the \'tokens-per-1m\' of upstream "model", got 91',
+    ],
+  ])('is refused when it does not fit: %s', (_what, options, said) => {
+    expect(refusal({ name: 'a', ...options })).toBe(said);
+  });
+
+  it('is told with what else does not fit together', () => {
+    expect(refusal({ name: 'a', upstream: slots, requests: 9, tokens: 5, displaced: 'park' })).toMatch(
+      /^lane "a": requests: .*; tokens: .*; displaced: /,
+    );
   });
 });
 

@@ -27,6 +27,7 @@ describe('an upstream', () => {
       baseUrl: undefined,
       pins: {},
       idempotency: true,
+      limits: undefined,
       unbuilt: [],
     });
   });
@@ -69,7 +70,7 @@ describe('an upstream', () => {
   });
 
   it('names the parts that are not built yet, and no other', () => {
-    expect(unbuiltIn(UPSTREAM_RULES).sort()).toEqual(['agents', 'breaker', 'limits', 'prices', 'resources']);
+    expect(unbuiltIn(UPSTREAM_RULES).sort()).toEqual(['agents', 'breaker', 'prices', 'resources']);
   });
 });
 
