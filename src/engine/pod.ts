@@ -15,6 +15,7 @@ import { createSource, type Source } from '../path/source.ts';
 import { createBell } from '../store/bell.ts';
 import { openRedis } from '../store/connect.ts';
 import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
+import { openNotices } from '../store/notices.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
 import { createEventHub, type EventHub } from '../words/events.ts';
 import { createKeys } from '../words/keys.ts';
@@ -26,6 +27,7 @@ import { createLockKeeper } from './locks.ts';
 import { type Logger, logEvents } from './log.ts';
 import { createMemoryWatch } from './memory-watch.ts';
 import { createOverdueWatch } from './overdue.ts';
+import { createPermits } from './permits.ts';
 import { createPresence } from './presence.ts';
 import { createRetention } from './retention.ts';
 import { createSweeper } from './sweeper.ts';
@@ -97,6 +99,8 @@ export function createPod(options: PodOptions): Pod {
   const producer = openProducer(redis, redisUrl, prefix, clock);
   const journal = createJournal({ redis, keys, who: name, tagOf: (lane) => laneQueues.get(lane)?.lane.tag, clock });
   const slots = createSlots(concurrency);
+  const notices = openNotices(redisUrl);
+  const permits = createPermits({ pod: name, redis, notices, keys, clock, events });
   const bell = createBell(blocking, redis, keys.ring(name));
   const admit = createAdmission([stalledGate]);
   const locks = createLockKeeper({ attempts, queueOf, clock, events });
@@ -127,6 +131,7 @@ export function createPod(options: PodOptions): Pod {
       laneQueue,
       concurrency: Math.min(handler.lane.concurrency, concurrency),
       slots,
+      permits: permits.deskOf(handler.lane),
       bell,
       run: createRunner({
         handler,
@@ -181,12 +186,13 @@ export function createPod(options: PodOptions): Pod {
     await within(
       LEAVE_MS,
       Promise.all(
-        [sweeper, impostors, cancels, overdue, retention, memoryWatch, presence, journal].map((part) => part.stop()),
+        [permits, sweeper, impostors, cancels, overdue, retention, memoryWatch, presence, journal].map((part) => part.stop()),
       ),
     );
     await watchdog?.stop();
     // A connection that is told to go while it is being made may never say that it went.
     await within(LEAVE_MS, bell.stop());
+    notices.stop();
     redis.disconnect();
     const closing = [producer, ...laneQueues.values()].map((part) => part.close());
     await within(LEAVE_MS, Promise.all(closing));
