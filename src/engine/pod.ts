@@ -186,7 +186,9 @@ export function createPod(options: PodOptions): Pod {
     await within(
       LEAVE_MS,
       Promise.all(
-        [permits, sweeper, impostors, cancels, overdue, retention, memoryWatch, presence, journal].map((part) => part.stop()),
+        [permits, sweeper, impostors, cancels, overdue, retention, memoryWatch, presence, journal].map((part) =>
+          part.stop(),
+        ),
       ),
     );
     await watchdog?.stop();

@@ -389,7 +389,8 @@ export class LaneDesk {
       this.#stride = Math.max(1, Math.floor(this.#stride / 2));
       this.#wakeIn(granted.againInMs);
     }
-    while (this.#waiting.length > 0 && this.#tickets.length > 0) this.#waiting.shift()?.(this.#tickets.shift() as Ticket);
+    while (this.#waiting.length > 0 && this.#tickets.length > 0)
+      this.#waiting.shift()?.(this.#tickets.shift() as Ticket);
     if (this.#isStopped || this.#wanted === 0) {
       if (this.#free.length > 0 || this.#tickets.length > 0) this.rest();
     } else if (hasNew) this.#then();

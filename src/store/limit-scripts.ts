@@ -36,7 +36,9 @@ export interface ScriptDriverOptions {
 export function openScriptDriver(options: ScriptDriverOptions): LimitDriver {
   const { redis, notices, keys, tag, pod, plan, onLost = () => {}, onDrift = () => {} } = options;
   /** Those that hold for all; another pod's definition may have more than this one's. */
-  let limits: { kind: string; name: string }[] = plan.limits.filter(({ kind, byAgent }) => kind !== 'tokens' && !byAgent);
+  let limits: { kind: string; name: string }[] = plan.limits.filter(
+    ({ kind, byAgent }) => kind !== 'tokens' && !byAgent,
+  );
   const at = { limits: keys.limits(tag), waiting: keys.limitWaiting(tag), slots: keys.limitUses(tag, 'concurrent') };
   const channel = keys.limitNotice(tag);
   let registering: Promise<void> | undefined;

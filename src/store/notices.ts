@@ -1,7 +1,7 @@
 // What is published for this process, over one connection whatever the number of channels. A notice may be lost: whoever
 // listens also looks by itself from time to time.
 
-import { type Redis, openRedis } from './connect.ts';
+import { openRedis, type Redis } from './connect.ts';
 
 export interface Notices {
   on(channel: string, listener: (text: string) => void): void;

@@ -163,6 +163,7 @@ local isShut = shutUntil > now
 
 local members = redis.call('ZRANGE', waiting, 0, -1)
 local promised = 0
+local called
 if #members > 0 then
   local wants = {}
   for i, member in ipairs(members) do wants[i] = 'want:' .. member end
@@ -173,7 +174,10 @@ if #members > 0 then
     if not list[4] or list[4] < now then
       redis.call('ZREM', waiting, member)
       redis.call('HDEL', hash, 'want:' .. member)
-    elseif member ~= self then
+    elseif member == self then
+      -- Called: what was kept for it is its own, whoever else is further below its share by now.
+      if list[5] > now - 30 and list[5] <= now + 1 then called = { slots = list[6], tickets = list[7] } end
+    else
       local name = member:match('^[^|]*')
       local other = { member = member, name = name, slots = list[1], tickets = list[2], list = list, toldSlots = 0, toldTickets = 0 }
       -- Told a moment ago: it is on its way, and what it was told of is kept for it.
@@ -208,6 +212,14 @@ if not isShut then
   local function selfFits()
     local addSlots, addTickets = needs()
     return addSlots + addTickets > 0 and freeSlots >= addSlots and freeTickets >= addTickets
+  end
+  while called and selfFits() do
+    local addSlots, addTickets = needs()
+    if addSlots > called.slots or addTickets > called.tickets then break end
+    called.slots, called.tickets = called.slots - addSlots, called.tickets - addTickets
+    gotSlots, gotTickets = gotSlots + addSlots, gotTickets + addTickets
+    freeSlots, freeTickets = freeSlots - addSlots, freeTickets - addTickets
+    rise(me, addTickets, addSlots)
   end
   for _ = 1, 1000 do
     local best, bestLane
