@@ -102,7 +102,10 @@ export class HeldPermit implements Permit {
 
   #end(): void {
     const next = this.#turns.shift();
-    if (next) return next(); // the turn is handed on
+    if (next) {
+      next(); // the turn is handed on
+      return;
+    }
     this.#open--;
     if (this.#isGivenBack) this.giveBack();
   }
