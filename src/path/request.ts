@@ -1,7 +1,8 @@
 // ctx.fetch: a request to the lane's upstream, by an attempt that still may. Adds the base URL, the pins, the fence and the
 // idempotency key; turns every answer that is not 2xx or 3xx into an UpstreamError with its class.
 
-import { classifyAnswer, classifyThrown, readRetryAfter } from '../policies/classify.ts';
+import { classifyAnswer, classifyThrown } from '../policies/classify.ts';
+import { readRetryAfter } from '../policies/rate-headers.ts';
 import type { Clock } from '../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../words/errors.ts';
 import { UpstreamError } from '../words/failure.ts';
