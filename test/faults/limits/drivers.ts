@@ -1,7 +1,6 @@
 // One suite for every driver of limits. What a driver cannot keep is refused where it is defined: such a run is left out, and
 // whoever reads the table sees that it is.
 
-import { defineUpstream } from '../../../src/index.ts';
 import { LIMIT_DRIVERS } from '../../../src/words/limit.ts';
 import type { Fault } from '../harness/suite.ts';
 import type { LimitOptions } from './arena.ts';
