@@ -7,6 +7,9 @@ import { UpstreamError } from '../words/failure.ts';
 import type { Permit, Sending } from './permit.ts';
 import type { LaneDesk, Slot, Ticket } from './permit-desk.ts';
 
+/** Of the 100 ms that a ticket may be sent: a lane whose jobs send nothing would else ask for all its tickets at one instant. */
+const AHEAD_MS = 40;
+
 export class HeldPermit implements Permit {
   readonly #desk: LaneDesk;
   readonly #slots: readonly Slot[];
@@ -46,7 +49,10 @@ export class HeldPermit implements Permit {
     const now = this.#desk.desk.options.clock.mono();
     if (this.#slots.some(({ untilMono }) => now >= untilMono)) return false;
     if (!this.#desk.needsTickets) return true;
-    if (this.#ticket && now < this.#ticket.untilMono) return true;
+    if (this.#ticket && now < this.#ticket.untilMono) {
+      if (this.#ticket.untilMono - now < AHEAD_MS) this.#desk.wantAhead();
+      return true;
+    }
     if (this.#ticket) this.#desk.unsent(this.#ticket);
     this.#ticket = this.#desk.renewTicket();
     return this.#ticket !== undefined;

@@ -15,6 +15,8 @@ const LEASE_MARGIN_MS = 500;
 /** Permits asked for at once, beginning with one and doubled while all are used. */
 const MAX_STRIDE = 64;
 const FAILED_PAUSE_MS = 1_000;
+/** That a request arrived frees its ticket a little sooner: many are told together. */
+const TELL_MS = 25;
 
 export interface Slot {
   readonly id: string;
@@ -103,9 +105,13 @@ export class LaneDesk {
   #wantedSince: number | undefined;
   #then: () => void = () => {};
   #stride = 1;
+  #ahead = 0;
   #isContended = false;
+  #isResting = true;
   #isAsking = false;
   #isAskedAgain = false;
+  #isSoon = false;
+  #isTelling = false;
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -128,6 +134,7 @@ export class LaneDesk {
     const { needs } = this.desk.options.driver;
     this.#wanted = wanted;
     this.#then = then;
+    this.#isResting = false;
     this.#dropWhatIsOver();
     const unit = needs.slots ? this.#lane.requests : 0;
     const isOpen = this.#mono >= this.desk.heldUntilMono;
@@ -156,6 +163,13 @@ export class LaneDesk {
   renewTicket(): Ticket | undefined {
     this.#dropWhatIsOver();
     return this.#tickets.shift();
+  }
+
+  /** One that is in hand runs out soon: the next is here before it does. */
+  wantAhead(): void {
+    if (this.#tickets.length > this.#ahead) return;
+    this.#ahead++;
+    this.#askSoon();
   }
 
   get needsTickets(): boolean {
@@ -191,6 +205,8 @@ export class LaneDesk {
     this.#wanted = 0;
     this.#wantedSince = undefined;
     this.#stride = 1;
+    this.#ahead = 0;
+    this.#isResting = true;
     this.#then = () => {};
     for (const slot of this.#free) this.#drop(slot);
     this.#free = [];
@@ -222,7 +238,12 @@ export class LaneDesk {
 
   arrived({ batch }: Ticket): void {
     this.#sent.push({ batch, mono: this.#mono });
-    this.#askSoon();
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    setTimeout(() => {
+      this.#isTelling = false;
+      if (this.#sent.length > 0 && !this.#isStopped) this.#ask();
+    }, TELL_MS);
   }
 
   async extend(slot: Slot, forMs: number): Promise<boolean> {
@@ -291,7 +312,6 @@ export class LaneDesk {
       this.#ask();
     });
   }
-  #isSoon = false;
 
   #wakeIn(ms: number): void {
     clearTimeout(this.#timer);
@@ -344,12 +364,13 @@ export class LaneDesk {
     const count = isOpen ? Math.min(this.#wanted, this.#stride) : 0;
     const slots = needs.slots ? Math.max(0, count * unit - this.#free.length) : 0;
     const waiting = isOpen ? this.#waiting.length : 0;
-    const tickets = needs.tickets ? Math.max(0, count + waiting - this.#tickets.length) : 0;
+    const tickets = needs.tickets ? Math.max(0, count + waiting + this.#ahead - this.#tickets.length) : 0;
     const [freed, unsent, sent] = [this.#freed, this.#unsent, this.#sent];
     if (slots + tickets + freed.length + unsent.length + sent.length + named.length === 0) return undefined;
     this.#freed = [];
     this.#unsent = [];
     this.#sent = [];
+    this.#ahead = 0;
     const isWired = (slot: Slot) => slot.holder?.isOnWire ?? false;
     return {
       lane: this.name,
@@ -391,7 +412,7 @@ export class LaneDesk {
     }
     while (this.#waiting.length > 0 && this.#tickets.length > 0)
       this.#waiting.shift()?.(this.#tickets.shift() as Ticket);
-    if (this.#isStopped || this.#wanted === 0) {
+    if (this.#isStopped || (this.#isResting && this.#waiting.length === 0)) {
       if (this.#free.length > 0 || this.#tickets.length > 0) this.rest();
     } else if (hasNew) this.#then();
   }

@@ -75,7 +75,10 @@ export function createSource(options: SourceOptions): Source {
     while (!isStopping && running < concurrency) {
       // Whoever ends meanwhile asks for more: 64 attempts that lose their locks together would ask 64 times.
       if (clock.mono() < refusedUntil) return wakeIn(refusedUntil - clock.mono());
-      if (!slots.tryTake()) return slots.whenFree(name, feed);
+      if (!slots.tryTake()) {
+        permits?.rest();
+        return slots.whenFree(name, feed);
+      }
       const permit = permits?.tryTake(concurrency - running, feed);
       if (permits && !permit) return slots.giveBack();
       const token = `${pod}:${starts++}`;

@@ -171,7 +171,8 @@ if #members > 0 then
   for i, member in ipairs(members) do
     local list = {}
     for value in (wants[i] or ''):gmatch('%S+') do list[#list + 1] = tonumber(value) end
-    if not list[4] or list[4] < now then
+    -- Gone, or called and did not come: it asks again when it is well.
+    if not list[4] or list[4] < now or (list[5] > 0 and list[5] <= now - 30 and member ~= self) then
       redis.call('ZREM', waiting, member)
       redis.call('HDEL', hash, 'want:' .. member)
     elseif member == self then
