@@ -7,12 +7,13 @@ import type { Lane } from '../path/lane.ts';
 import { forgetStalePause } from '../path/pause.ts';
 import type { Redis } from '../store/connect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
+import { redisNow } from '../store/redis-now.ts';
 import type { Clock } from '../words/clock.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
 import { type Alarm, type AlarmName, clear, raise, readAlarms } from './alarms.ts';
 import { createGuardedBeat, type GuardedBeat, guardOf } from './guarded-beat.ts';
-import { type PodSeen, readPods, redisNow } from './presence.ts';
+import { type PodSeen, readPods } from './presence.ts';
 
 const EVERY_MS = 2_000;
 /** Beyond its until by more: idle lanes look again within 5 s, a swept job comes back within 2 s more. */

@@ -2,6 +2,7 @@
 // time of Redis, so that a pod with a wrong clock looks neither dead nor immortal.
 
 import type { Redis } from '../store/connect.ts';
+import { redisNow } from '../store/redis-now.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
@@ -87,9 +88,4 @@ export async function readPods(redis: Redis, keys: Keys): Promise<PodSeen[]> {
   const forgotten = seen.filter(({ seenAt }) => nowAt - seenAt > FORGET_MS).map(({ pod }) => pod);
   if (forgotten.length > 0) await redis.hdel(keys.pods(), ...forgotten);
   return seen.filter(({ pod }) => !forgotten.includes(pod)).sort((a, b) => a.pod.localeCompare(b.pod));
-}
-
-export async function redisNow(redis: Redis): Promise<number> {
-  const [seconds, micros] = await redis.time();
-  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
 }

@@ -5,6 +5,7 @@
 import type { Lane } from '../path/lane.ts';
 import type { Redis } from '../store/connect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
+import { redisNow } from '../store/redis-now.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
@@ -39,11 +40,11 @@ export function createRetention({ pod, redis, keys, lanes, events }: RetentionOp
   async function beat(): Promise<void> {
     try {
       // Redis's clock: a pod whose own is a month ahead must not throw a month of letters away.
-      const [seconds] = await redis.time();
+      const nowAt = await redisNow(redis);
       for (const { lane, laneQueue } of lanes) {
         // A little shorter than the period, so that the same pod may win again; its death costs others nothing.
         const isOurs = await redis.set(keys.retention(lane), pod, 'PX', RETENTION_MS - 200, 'NX');
-        if (isOurs && !isStopped) await trim(lane, laneQueue, Number(seconds) * 1_000);
+        if (isOurs && !isStopped) await trim(lane, laneQueue, nowAt);
       }
     } catch (error) {
       events.emit('redis.failing', { what: 'retention', reason: toError(error).message });
