@@ -13,7 +13,8 @@ import { returnOrphan } from '../store/scripts/return-orphan.ts';
 import type { Clock } from '../words/clock.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
-import { createGuardedBeat, type GuardedBeat, guardOf } from './guarded-beat.ts';
+import type { Beat } from './beat.ts';
+import { createGuardedBeat, guardOf } from './guarded-beat.ts';
 
 export interface ImpostorOptions {
   pod: string;
@@ -25,11 +26,7 @@ export interface ImpostorOptions {
 /** Two seconds: as often as lost locks are looked for. An impostor stops its lane for so long. */
 const EVERY_MS = SWEEP_MS;
 
-export function createImpostorSweep(
-  redis: Redis,
-  laneQueues: readonly LaneQueue[],
-  options: ImpostorOptions,
-): GuardedBeat {
+export function createImpostorSweep(redis: Redis, laneQueues: readonly LaneQueue[], options: ImpostorOptions): Beat {
   return createGuardedBeat({
     what: 'sweep for impostors',
     who: options.pod,

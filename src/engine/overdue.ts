@@ -12,7 +12,8 @@ import type { Clock } from '../words/clock.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
 import { type Alarm, type AlarmName, clear, raise, readAlarms } from './alarms.ts';
-import { createGuardedBeat, type GuardedBeat, guardOf } from './guarded-beat.ts';
+import type { Beat } from './beat.ts';
+import { createGuardedBeat, guardOf } from './guarded-beat.ts';
 import { type PodSeen, readPods } from './presence.ts';
 
 const EVERY_MS = 2_000;
@@ -32,7 +33,7 @@ export interface OverdueOptions {
   lanes: readonly { lane: Lane; laneQueue: LaneQueue }[];
 }
 
-export function createOverdueWatch(options: OverdueOptions): GuardedBeat {
+export function createOverdueWatch(options: OverdueOptions): Beat {
   const { who, redis, keys, events, lanes } = options;
   return createGuardedBeat({
     what: 'watch for what is overdue',
