@@ -46,7 +46,7 @@ export function createOverdueWatch(options: OverdueOptions): Beat {
   });
 }
 
-/** One look: seven O(1) commands a lane and the list of pods, whatever the backlog. */
+/** One look: two O(1) commands a lane and the list of pods, whatever the backlog. */
 export async function lookForOverdue({ redis, keys, clock, events, lanes }: OverdueOptions): Promise<void> {
   const [pods, raised, nowAt] = await Promise.all([readPods(redis, keys), readAlarms(redis, keys), redisNow(redis)]);
   const known = new Map(raised.map((alarm) => [`${alarm.name} ${alarm.of}`, alarm]));
