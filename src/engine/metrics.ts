@@ -5,9 +5,9 @@ import { readHeads } from '../path/heads.ts';
 import { countJobs } from '../path/inspect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { readInfo, toMemory } from '../store/redis-info.ts';
+import { redisNow } from '../store/redis-now.ts';
 import type { EventHub } from '../words/events.ts';
 import { createDistribution, createMeter } from './meters.ts';
-import { redisNow } from './presence.ts';
 
 /** From a cache hit to a slow model; the last bucket is the longest timeout people set. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
