@@ -219,8 +219,7 @@ export class LaneDesk {
     if (ticket) this.#returnTicket(ticket);
     for (const slot of slots) {
       slot.holder = undefined;
-      if (!this.#slots.has(slot)) continue;
-      if (this.mayHandOn() && this.#mono < slot.untilMono) this.#free.push(slot);
+      if (this.#slots.has(slot) && this.mayHandOn() && this.#mono < slot.untilMono) this.#free.push(slot);
       else this.#drop(slot);
     }
     if (this.#freed.length > 0) this.#askSoon();
@@ -286,10 +285,12 @@ export class LaneDesk {
     this.#freed.push(slot.id);
   }
 
+  /** By this pod's clock, or by Redis. Its id is its own: giving back what may be gone takes nothing from anybody. */
   #lose(slot: Slot): void {
     this.#slots.delete(slot);
+    if (slot.holder) return slot.holder.lose();
     this.#free = this.#free.filter((free) => free !== slot);
-    slot.holder?.lose();
+    this.#freed.push(slot.id);
   }
 
   #dropWhatIsOver(): void {
@@ -297,6 +298,7 @@ export class LaneDesk {
     const isHeld = now < this.desk.heldUntilMono;
     for (const ticket of this.#tickets) if (isHeld || now >= ticket.untilMono) this.#unsent.push(ticket.batch);
     this.#tickets = isHeld ? [] : this.#tickets.filter((ticket) => now < ticket.untilMono);
+    for (const slot of this.#free) if (now >= slot.untilMono) this.#lose(slot);
   }
 
   /** With what else this turn brings. */

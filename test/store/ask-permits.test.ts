@@ -74,7 +74,7 @@ describe('slots', () => {
     // As after a FLUSHALL: whoever holds one names it, and it counts again.
     const [other] = await world.redis.zrange(at.slots, 0, -1);
     await world.redis.del(at.slots);
-    await world.redis.hset(at.limits, 'used:concurrent', 0);
+    await world.redis.hset(at.limits, 'used:concurrent', '0');
     expect((await granted({ lane: 'b', pod: 'p1', kept: [other as string] })).lost).toEqual([]);
     expect((await granted({ slots: 1 })).slots).toEqual([]);
   });
