@@ -1,5 +1,6 @@
 // defineUpstream: an external API, as frozen data. What is shared by the lanes that name it lives under its name in Redis.
 
+import type { LimitPlan } from '../words/limit.ts';
 import { brand, definitionKind, NAME_FORM, toName } from './definition.ts';
 import { type OptionRules, readOptions } from './options.ts';
 
@@ -23,6 +24,7 @@ export interface Upstream {
   readonly baseUrl: string | undefined;
   readonly pins: Readonly<Record<string, string>>;
   readonly idempotency: boolean;
+  readonly limits: LimitPlan | undefined;
   readonly unbuilt: readonly string[];
 }
 
@@ -48,7 +50,7 @@ export const UPSTREAM_RULES = {
 export function defineUpstream(options: UpstreamOptions): Upstream {
   const { values, unbuilt } = readOptions('upstream', UPSTREAM_RULES, options);
   const { name, baseUrl, pins, idempotency } = values;
-  return brand('upstream', { name, baseUrl, pins, idempotency, unbuilt: Object.freeze(unbuilt) });
+  return brand('upstream', { name, baseUrl, pins, idempotency, limits: undefined, unbuilt: Object.freeze(unbuilt) });
 }
 
 export function isUpstream(value: unknown): value is Upstream {

@@ -39,6 +39,26 @@ export interface Keys {
   retention(lane: LaneAddress): string;
   /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
   ring(pod: string): string;
+  /**
+   * HASH of what an upstream's pods know of its limits together; all instants are epoch ms by Redis. Lives as long as the tag.
+   * `born` since when the state is known; `closed` until when nothing is granted, because state was lost; `hold` until when nobody
+   * is let through, `held` JSON of reason, who and at; `def:<pod>` JSON { at, limits } of what a live pod's definition says, made
+   * anew every 10 s, dropped after 60 s; `lim:<limit>` '<kind> <size> <perMs> <0|1 byAgent>', the stricter of the definitions;
+   * `set:<limit>` JSON { size, who, reason, at, until | null }, an order that outlives deploys, dropped once `until` has passed;
+   * `used:<limit>` how many count now, `used:<limit>|<lane>` of them by lane (both may hold some that ended and were not yet
+   * purged); `n:<limit>|<lane>|<bucket>` how many one bucket counts; `want:<lane>|<pod>` '<want> <until>'. By agent,
+   * <limit>:<agent> stands for <limit> in `used` and `n`.
+   */
+  limits(tag: string): string;
+  /**
+   * ZSET of what counts now -> epoch ms (Redis) at which it stops to count; whoever asks purges. Of slots a member is
+   * '<lane>|<pod>|<n>', one each; of tickets and tokens '<lane>|<bucket>'. `limit` is '<limit>:<agent>' for one by agent.
+   */
+  limitUses(tag: string, limit: string): string;
+  /** ZSET '<lane>|<pod>' -> epoch ms (Redis) since which it waits for permits. Void once the until of its `want` has passed. */
+  limitWaiting(tag: string): string;
+  /** Pub/sub channel, no key: JSON with `kind` of what those who wait should ask about. */
+  limitNotice(tag: string): string;
 }
 
 export function createKeys(prefix: string): Keys {
@@ -57,6 +77,10 @@ export function createKeys(prefix: string): Keys {
     full: () => `${prefix}:full`,
     retention: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:retention`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
+    limits: (tag: string) => `${prefix}:u:{${tag}}:limits`,
+    limitUses: (tag: string, limit: string) => `${prefix}:u:{${tag}}:limit:${limit}`,
+    limitWaiting: (tag: string) => `${prefix}:u:{${tag}}:waiting`,
+    limitNotice: (tag: string) => `${prefix}:u:{${tag}}:notice`,
   });
 }
 
