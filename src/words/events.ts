@@ -24,6 +24,14 @@ interface LettersEnd {
   isStopped: boolean;
 }
 
+interface LimitOrdered {
+  upstream: string;
+  limit: string;
+  reason: string;
+  before: number | null;
+  defined: number | null;
+}
+
 export interface Events {
   'attempt.started': JobRef & { attempt: number; start: number; agent: string | null; waitedMs: number };
   /** A busy lane writes 20,000 of these a second: what does not apply is left out. */
@@ -68,6 +76,9 @@ export interface Events {
   'dead.dropped': LettersRef & LettersEnd;
   /** Removed by the lane's retention: older than it keeps, or more than it keeps. */
   'dead.expired': { lane: string; count: number; why: 'age' | 'count' };
+  /** Somebody changed a limit while it runs. Sizes before and after are those in force; `defined` is what the definitions say. */
+  'limit.set': LimitOrdered & { after: number; untilAt: number | null };
+  'limit.reset': LimitOrdered & { after: number | null };
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
   'pod.stopped': { returned: number };
@@ -111,6 +122,8 @@ export const EVENT_CATALOGUE = {
   'dead.replayed': { level: 'info', journal: true },
   'dead.dropped': { level: 'info', journal: true },
   'dead.expired': { level: 'warn', journal: true },
+  'limit.set': { level: 'info', journal: true },
+  'limit.reset': { level: 'info', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },
   'pod.stopped': { level: 'info', journal: true },
