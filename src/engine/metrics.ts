@@ -32,8 +32,8 @@ export function createMetrics(version: string): Metrics {
   collectDefaultMetrics({ register: registry });
   const counter = (name: string, help: string, labelNames: string[]) =>
     createMeter(registry, `lanekeeper_${name}`, help, labelNames);
-  const histogram = (name: string, help: string) =>
-    createDistribution(registry, `lanekeeper_${name}`, help, 'lane', SECONDS);
+  const histogram = (name: string, help: string, label = 'lane') =>
+    createDistribution(registry, `lanekeeper_${name}`, help, label, SECONDS);
   const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => Promise<void>) =>
     new Gauge({
       name: `lanekeeper_${name}`,
@@ -58,6 +58,7 @@ export function createMetrics(version: string): Metrics {
   const alarms = counter('alarms_total', 'Alarms raised, each once when it began', ['alarm', 'lane']);
   const duration = histogram('job_duration_seconds', 'From the start of an attempt to its settle');
   const wait = histogram('job_wait_seconds', 'From being added to the start of the first attempt');
+  const limitWait = histogram('limit_wait_seconds', 'From asking for a permit to having it', 'upstream');
   const build = new Gauge({ name: 'lanekeeper_build_info', help: 'Version', labelNames: ['version'], registers });
   build.set({ version }, 1);
 
@@ -80,6 +81,7 @@ export function createMetrics(version: string): Metrics {
       events.on('job.buried', ({ lane, class: ofClass }) => dead.add(lane, ofClass));
       events.on('step.degraded', ({ lane, class: ofClass }) => degraded.add(lane, ofClass));
       events.on('dead.expired', ({ lane, count, why }) => expired.addMany(count, lane, why));
+      events.on('permit.granted', ({ upstream, waitedMs }) => limitWait.observe(upstream, waitedMs / 1_000));
       events.on('attempt.lost', ({ lane }) => lockLost.add(lane));
       events.on('settle.refused', ({ lane }) => refused.add(lane));
       events.on('admission.decided', ({ lane, verdict, gate }) => admission.add(lane, verdict, gate ?? ''));

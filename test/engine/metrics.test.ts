@@ -29,6 +29,7 @@ const CONTRACT: Record<string, string[]> = {
   backlog_ratio: ['lane'],
   limit_in_use: ['upstream', 'limit'],
   limit_capacity: ['upstream', 'limit'],
+  limit_wait_seconds: ['upstream'],
   redis_memory_ratio: [],
   build_info: ['version'],
 };
@@ -81,6 +82,7 @@ describe('the metrics', () => {
     events.emit('attempt.finished', { ...end, outcome: 'dead', class: 'gone' });
     events.emit('dead.expired', { lane: 'a', count: 7, why: 'age' });
     events.emit('dead.expired', { lane: 'a', count: 5, why: 'age' });
+    events.emit('permit.granted', { upstream: 'u', lane: 'a', waitedMs: 30 });
     events.emit('attempt.lost', { ...ref, reason: 'r' });
     events.emit('settle.refused', { ...ref, outcome: 'done' });
     events.emit('step.degraded', { ...ref, step: 's', class: 'quota', reason: 'r' });
@@ -104,6 +106,7 @@ describe('the metrics', () => {
     await is('admission_total', { verdict: 'park', gate: 'limit' }, 1);
     await is('job_duration_seconds', {}, 5);
     await is('job_wait_seconds', {}, 1);
+    expect(await valueIn(metrics, 'limit_wait_seconds', { upstream: 'u' })).toBe(1);
   });
 
   it('look up what lies in Redis at each scrape, and forget what is no longer there', async ({ world }) => {
