@@ -219,7 +219,8 @@ export class LaneDesk {
     if (ticket) this.#returnTicket(ticket);
     for (const slot of slots) {
       slot.holder = undefined;
-      if (this.#slots.has(slot) && this.mayHandOn() && this.#mono < slot.untilMono) this.#free.push(slot);
+      const isWanted = !this.#isResting && this.mayHandOn();
+      if (isWanted && this.#slots.has(slot) && this.#mono < slot.untilMono) this.#free.push(slot);
       else this.#drop(slot);
     }
     if (this.#freed.length > 0) this.#askSoon();
@@ -288,7 +289,10 @@ export class LaneDesk {
   /** By this pod's clock, or by Redis. Its id is its own: giving back what may be gone takes nothing from anybody. */
   #lose(slot: Slot): void {
     this.#slots.delete(slot);
-    if (slot.holder) return slot.holder.lose();
+    if (slot.holder) {
+      slot.holder.lose();
+      return;
+    }
     this.#free = this.#free.filter((free) => free !== slot);
     this.#freed.push(slot.id);
   }

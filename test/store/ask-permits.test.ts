@@ -72,7 +72,7 @@ describe('slots', () => {
     await vi.waitFor(async () => expect((await granted({ lane: 'b', pod: 'p1', slots: 1 })).slots).toHaveLength(1));
     expect((await granted({ kept: slots })).lost).toEqual(slots);
     // As after a FLUSHALL: whoever holds one names it, and it counts again.
-    const [other] = await world.redis.zrange(at.slots, 0, -1);
+    const [other] = await world.redis.zrange(at.slots, '0', '-1');
     await world.redis.del(at.slots);
     await world.redis.hset(at.limits, 'used:concurrent', '0');
     expect((await granted({ lane: 'b', pod: 'p1', kept: [other as string] })).lost).toEqual([]);
