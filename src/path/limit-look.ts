@@ -71,6 +71,9 @@ export async function lookAtLimits(redis: Redis, keys: Keys, upstream: Upstream,
   };
 }
 
+/** Slots, tickets, weight, until: the head of what ask-permits.lua writes. */
+type Wanted = [number, number, number, number];
+
 /** Definitions, orders and uses; not buckets and wants, which are the most. By pages, so that Redis is never held up. */
 async function readFields(redis: Redis, key: string): Promise<Map<string, string>> {
   const fields = new Map<string, string>();
@@ -111,7 +114,8 @@ async function readWaiting(redis: Redis, key: string, waits: string[], nowAt: nu
   const wants = await redis.hmget(key, ...members.map((member) => `want:${member}`));
   return members
     .flatMap((member, index) => {
-      const [want, untilAt] = (wants[index] ?? '0 0').split(' ').map(Number) as [number, number];
+      const [slots, tickets, , untilAt] = (wants[index] ?? '0 0 1 0').split(' ').map(Number) as Wanted;
+      const want = Math.max(slots, tickets);
       const [lane = '', ...pod] = member.split('|');
       const sinceAt = Number(waits[2 * index + 1]);
       return untilAt > nowAt && want > 0 ? [{ lane, pod: pod.join('|'), want, sinceAt }] : [];

@@ -8,7 +8,7 @@ import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import type { HeldPermit } from './held-permit.ts';
-import type { LaneDesk } from './permit-desk.ts';
+import type { LaneDesk } from './lane-desk.ts';
 import type { Slots } from './slots.ts';
 
 /** Runs one job to its settle. Resolves with what the settle fetched, if it was to fetch and did. */

@@ -134,7 +134,9 @@ describe('an upstream', () => {
     await limited.set(Object.fromEntries(many.map((n) => [`used:${BY_AGENT.name}:a${n}`, 1])));
     await limited.set(Object.fromEntries(many.map((n) => [`n:per-1m|other|${n}`, 1])));
     for (const n of many.slice(0, 1_500)) await world.redis.zadd(world.keys.limitWaiting('forum'), n, `lane|p${n}`);
-    await limited.set(Object.fromEntries(many.map((n) => [`want:lane|p${n}`, `1 ${limited.nowAt + 60_000}`])));
+    await limited.set(
+      Object.fromEntries(many.map((n) => [`want:lane|p${n}`, `1 0 1 ${limited.nowAt + 60_000} 0 0 0`])),
+    );
     const seen = await limited.look();
     expect(seen.waiting).toHaveLength(1_000);
     expect(seen.limits.find(({ limit: name }) => name === 'per-1m')).toMatchObject({ inUse: 5 });

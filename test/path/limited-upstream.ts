@@ -80,7 +80,7 @@ export async function limitedUpstream(
     },
     async wait(member, agoMs, want = 1, forMs = 3_600_000) {
       await redis.zadd(keys.limitWaiting(tag), nowAt - agoMs, member);
-      await set({ [`want:${member}`]: `${want} ${nowAt + forMs}` });
+      await set({ [`want:${member}`]: `${want} 0 1 ${nowAt + forMs} 0 0 0` });
     },
   };
 }

@@ -1,12 +1,16 @@
 // The desk hands permits on without a word to the driver, gives back what nobody uses, and stops whoever relies on what was lost.
 
 import { describe, expect, it, vi } from 'vitest';
-import { type DeskLane, PermitDesk } from '../../src/path/permit-desk.ts';
+import type { DeskLane } from '../../src/path/lane-desk.ts';
+import { PermitDesk } from '../../src/path/permit-desk.ts';
 import type { Ask, Granted, LimitDriver, LimitNotice } from '../../src/store/limit-driver.ts';
 import { systemClock } from '../../src/words/clock.ts';
 import { createEventHub } from '../../src/words/events.ts';
 
 const NOTHING: Granted = { slots: [], tickets: undefined, lost: [], againInMs: undefined, isContended: false };
+
+/** Of the event loop. */
+const aTurn = () => new Promise(setImmediate);
 
 /** A driver that answers what the test says, and remembers what it was asked. */
 function open(options: {
@@ -149,7 +153,7 @@ describe('a permit', () => {
       [1, 2, 3].map(async () => {
         const sending = await permit.toSend(1_000, signal);
         open_++;
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await aTurn();
         seen.push(open_);
         open_--;
         sending.ended(false);
@@ -165,7 +169,7 @@ describe('a permit', () => {
     const sending = await permit.toSend(1_000, signal);
     permit.giveBack();
     lane.rest();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let turn = 0; turn < 5; turn++) await aTurn();
     expect(asks.flatMap(({ freed }) => freed)).toEqual([]);
     sending.ended(true);
     await vi.waitFor(() => expect(asks.flatMap(({ freed }) => freed)).toHaveLength(1));
