@@ -1,7 +1,8 @@
 // The permit desks of a pod: one for each upstream with limits that its lanes name.
 
 import type { Lane } from '../path/lane.ts';
-import { type LaneDesk, PermitDesk } from '../path/permit-desk.ts';
+import type { LaneDesk } from '../path/lane-desk.ts';
+import { PermitDesk } from '../path/permit-desk.ts';
 import type { Redis } from '../store/connect.ts';
 import { openScriptDriver } from '../store/limit-scripts.ts';
 import type { Notices } from '../store/notices.ts';

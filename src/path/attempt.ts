@@ -34,8 +34,6 @@ export class Attempt {
   readonly startedMonoAt: number;
   /** Who ended it by order, and why; settle needs it. */
   cancelledBy: { who: string; reason: string | null } | undefined = undefined;
-  /** Its right to send, where the upstream has limits. Set by whoever makes it. */
-  permit: Permit | undefined = undefined;
   /** Cuts the requests that are still open, however it ends. */
   cutRequests: ((why: Error | undefined) => void) | undefined = undefined;
   /** True from the moment its settle is sent: a renewal that fails then means nothing. */
