@@ -40,6 +40,8 @@ export class Attempt {
   isSettling = false;
   /** The last instant (monotonic) at which its lock is surely ours. */
   lockedUntilMono: number;
+  /** What it may ask of its upstream, when that has limits. */
+  permit: Permit | undefined = undefined;
   /** Called when its job is done and settled. */
   afterDone: (() => void) | undefined = undefined;
   readonly #clock: Clock;
