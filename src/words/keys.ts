@@ -39,6 +39,12 @@ export interface Keys {
   retention(lane: LaneAddress): string;
   /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
   ring(pod: string): string;
+  /** HASH of what an upstream's pods know of its limits together; lives as long as the tag. */
+  limits(tag: string): string;
+  /** Pub/sub channel, no key: JSON with `kind` of what those who wait should ask about. */
+  limitNotice(tag: string): string;
+  /** Bottleneck's id of a limiter of ours, and what its eight keys begin with: `<this>_settings`, … They live as long as the tag. */
+  bottleneck(tag: string, what: 'slots' | 'tickets'): string;
 }
 
 export function createKeys(prefix: string): Keys {
@@ -57,6 +63,9 @@ export function createKeys(prefix: string): Keys {
     full: () => `${prefix}:full`,
     retention: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:retention`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
+    limits: (tag: string) => `${prefix}:u:{${tag}}:limits`,
+    limitNotice: (tag: string) => `${prefix}:u:{${tag}}:notice`,
+    bottleneck: (tag: string, what: string) => `${prefix}:u:{${tag}}:bottleneck:${what}`,
   });
 }
 

@@ -24,8 +24,21 @@ const make = {
   full: (keys: ReturnType<typeof createKeys>) => keys.full(),
   retention: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.retention({ name: other, tag }),
   ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
+  limits: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limits(tag),
+  limitNotice: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitNotice(tag),
+  bottleneck: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneck(tag, 'slots'),
 };
-const ofUpstream = ['queuePrefix', 'reservation', 'journal', 'orphans', 'pause', 'retention'] as const;
+const ofUpstream = [
+  'queuePrefix',
+  'reservation',
+  'journal',
+  'orphans',
+  'pause',
+  'retention',
+  'limits',
+  'limitNotice',
+  'bottleneck',
+] as const;
 
 describe('a key', () => {
   it('is known to this test, whichever function makes it', () => {
