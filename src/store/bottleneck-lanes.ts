@@ -8,13 +8,19 @@ const FETCH_MS = 250;
 /** From here on a share is rounded up: of 12 or 13 slots each, none need move. */
 const LARGE_SHARE = 10;
 
+export interface Held {
+  piece: Piece;
+  sinceMono: number;
+}
+
 export interface Lane {
   readonly name: string;
   weight: number;
   /** Wanted, and not yet had. */
   slots: number;
   tickets: number;
-  readonly held: Map<string, Piece>;
+  /** By the slot, the one held longest first. */
+  readonly held: Map<string, Held>;
   /** Tickets it had, by its weight; a lane that comes back starts where the others are. */
   had: number;
 }

@@ -4,8 +4,8 @@
 import type { Limit, LimitPlan } from '../words/limit.ts';
 
 const DEFINITION_VALID_MS = 60_000;
-/** A ticket may be sent for 2 % of its window, which then lets through so much less; 15 ms at least, or a busy pod burns it. */
-const TICKET_SHARE = 0.02;
+/** A ticket may be sent for 1.5 % of its window, which then lets through so much less; 15 ms at least, or a busy pod burns it. */
+const TICKET_SHARE = 0.015;
 const TICKET_MIN_MS = 15;
 const TICKET_MAX_MS = 250;
 
