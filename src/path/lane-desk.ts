@@ -222,6 +222,11 @@ export class LaneDesk implements PermitHome {
     if (this.#wanted > 0 || this.#waiting.length > 0) this.#ask();
   }
 
+  /** Another lane or pod waits: what ends here next is given back, and the answer says whether the one after it too. */
+  wanted(): void {
+    this.#isContended = true;
+  }
+
   /** Called some times a second: names what is held again, and finds what ran out. */
   keep(): void {
     const now = this.#mono;

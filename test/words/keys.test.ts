@@ -29,6 +29,7 @@ const make = {
     keys.limitUses(tag, `per-1m-by-agent:${other}`),
   limitWaiting: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitWaiting(tag),
   limitNotice: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitNotice(tag),
+  bottleneck: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneck(tag, 'slots'),
 };
 const ofUpstream = [
   'queuePrefix',
@@ -41,6 +42,7 @@ const ofUpstream = [
   'limitUses',
   'limitWaiting',
   'limitNotice',
+  'bottleneck',
 ] as const;
 
 describe('a key', () => {
