@@ -102,7 +102,11 @@ export class HeldPermit implements Permit {
 
   #end(): void {
     const next = this.#turns.shift();
-    if (next) return next(); // the turn is handed on
+    // The turn is handed on.
+    if (next) {
+      next();
+      return;
+    }
     this.#open--;
     if (this.#isGivenBack) this.giveBack();
   }
@@ -176,7 +180,8 @@ function heldFor(upstream: string, leftMs: number, nowAt: number): UpstreamError
   });
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** Rejects with the signal's reason when that is aborted first. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1));
     function done() {

@@ -68,10 +68,14 @@ export class PermitDesk {
     return known;
   }
 
+  /** Nobody of this pod is let through for so long: others find out by themselves. */
+  shut(forMs: number): void {
+    this.heldUntilMono = Math.max(this.heldUntilMono, this.options.clock.mono() + forMs);
+  }
+
   hold(forMs: number, reason: string): void {
-    const { clock, driver, events, upstream } = this.options;
-    // Before the word is out, for this pod.
-    this.heldUntilMono = Math.max(this.heldUntilMono, clock.mono() + forMs);
+    const { driver, events, upstream } = this.options;
+    this.shut(forMs); // before the word is out
     driver.hold(forMs, reason).then(
       (isNews) => isNews && events.emit('limit.held', { upstream, forMs, reason }),
       (error) => events.emit('redis.failing', { what: `hold ${upstream}`, reason: toError(error).message }),
@@ -237,7 +241,10 @@ export class LaneDesk {
   /** Something may be free, or the sizes changed. */
   notice(): void {
     this.#dropWhatIsOver();
-    if (this.#wanted > 0 || this.#waiting.length > 0) this.#ask();
+    const { slots, tickets } = this.desk.options.driver.needs;
+    // Where nothing is taken before a job is here there is nothing to ask for: only a hold kept it waiting.
+    if (!slots && !tickets) this.#wake();
+    else if (this.#wanted > 0 || this.#waiting.length > 0) this.#ask();
   }
 
   /** Called some times a second: names what is held again, and finds what ran out. */

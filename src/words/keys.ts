@@ -44,6 +44,8 @@ export interface Keys {
   limits(tag: string): string;
   /** ZSET of what counts towards a limit -> epoch ms (Redis) at which it stops; `agent` for a limit of each agent. */
   limitUses(tag: string, limit: string, agent?: string): string;
+  /** HASH of how much each of those is, and their sum. Like them it is gone a minute after the last of them stopped to count. */
+  limitAmounts(tag: string, limit: string, agent?: string): string;
   /** ZSET '<lane>|<pod>' -> epoch ms (Redis) since when it waits for permits. */
   limitWaiting(tag: string): string;
   /** Channel on which pods hear that they should ask for permits again. */
@@ -70,6 +72,8 @@ export function createKeys(prefix: string): Keys {
     limits: (tag: string) => `${prefix}:u:{${tag}}:limits`,
     limitUses: (tag: string, limit: string, agent?: string) =>
       `${prefix}:u:{${tag}}:limit:${limit}${agent === undefined ? '' : `:${agent}`}`,
+    limitAmounts: (tag: string, limit: string, agent?: string) =>
+      `${prefix}:u:{${tag}}:amount:${limit}${agent === undefined ? '' : `:${agent}`}`,
     limitWaiting: (tag: string) => `${prefix}:u:{${tag}}:waiting`,
     limitNotice: (tag: string) => `${prefix}:u:{${tag}}:notice`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
