@@ -5,8 +5,8 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { ROOT } from '../scripts/prepare.js';
+import type { Bench } from './bench.ts';
 import { interleave, ratioWithSpread, withSpread } from './measure.ts';
-import type { Bench } from './run.ts';
 import type { Store } from './store.ts';
 import { bullPrefix } from './worker-process.ts';
 

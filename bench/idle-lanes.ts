@@ -4,8 +4,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Bench } from './bench.ts';
 import { interleave, withSpread } from './measure.ts';
-import type { Bench } from './run.ts';
 import { pause, type Store } from './store.ts';
 import { startWorker } from './worker-process.ts';
 

@@ -4,9 +4,9 @@
 import { once } from 'node:events';
 import { Queue } from 'bullmq';
 import { createProducer } from 'lanekeeper';
+import type { Bench } from './bench.ts';
 import { median, quantile, ratioWithSpread, withSpread } from './measure.ts';
 import { noop, payload, RAW_OPTS } from './preload.ts';
-import type { Bench } from './run.ts';
 import { pause, type Store } from './store.ts';
 import { startWorker } from './worker-process.ts';
 

@@ -2,9 +2,9 @@
 // collection with 0, 10,000 and 100,000 jobs waiting. Waiting jobs live in Redis; a pod that held them would show it here.
 
 import { once } from 'node:events';
+import type { Bench } from './bench.ts';
 import { interleave, withSpread } from './measure.ts';
 import { preload } from './preload.ts';
-import type { Bench } from './run.ts';
 import { pause, type Store } from './store.ts';
 import { bullPrefix, startWorker } from './worker-process.ts';
 

@@ -1,9 +1,9 @@
 // How many no-op jobs a second does one worker process get through? The clock is the queue's own record: each job's end, as
 // its worker saw it, is the score it is kept under.
 
+import type { Bench } from './bench.ts';
 import { interleave, ratioWithSpread, withSpread } from './measure.ts';
 import { preload } from './preload.ts';
-import type { Bench } from './run.ts';
 import { pause, type Store } from './store.ts';
 import { bullPrefix, startWorker } from './worker-process.ts';
 

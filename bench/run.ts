@@ -4,26 +4,13 @@
 import { parseArgs } from 'node:util';
 import { build } from '../scripts/prepare.js';
 import { adding } from './adding.ts';
+import type { Bench } from './bench.ts';
 import { idleLanes } from './idle-lanes.ts';
 import { latency } from './latency.ts';
 import { memory } from './memory.ts';
 import { processing } from './processing.ts';
-import { describeMachine, type Findings, toTable, writeSection } from './report.ts';
-import { openStore, type Store } from './store.ts';
-
-export interface BenchInput {
-  store: Store;
-  rounds: number;
-  isQuick: boolean;
-  say(line: string): void;
-}
-
-export interface Bench {
-  question: string;
-  /** Default 7. */
-  rounds?: number;
-  run(input: BenchInput): Promise<Findings>;
-}
+import { describeMachine, toTable, writeSection } from './report.ts';
+import { openStore } from './store.ts';
 
 const BENCHES: Record<string, Bench> = { processing, adding, latency, memory, 'idle-lanes': idleLanes };
 const GROUPS: Record<string, string[]> = { throughput: Object.keys(BENCHES), all: Object.keys(BENCHES) };

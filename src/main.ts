@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { addDoctorCommand } from './doors/cli/doctor/doctor.ts';
 import { addJobCommands } from './doors/cli/jobs.ts';
 import { addLaneCommands } from './doors/cli/lanes.ts';
+import { addLimitsCommand } from './doors/cli/limits.ts';
 import { addPauseCommands } from './doors/cli/pause.ts';
 import { paint, toOneLine } from './doors/cli/print.ts';
 import { addRoleCommands } from './doors/cli/roles.ts';
@@ -39,6 +40,7 @@ LANEKEEPER_METRICS_PORT, LANEKEEPER_DATA, LOG_LEVEL. Exit status: 0 done, 1 refu
 addRoleCommands(program, fileURLToPath(import.meta.url), version);
 addJobCommands(program);
 addLaneCommands(program);
+addLimitsCommand(program);
 addPauseCommands(program);
 addDoctorCommand(program);
 

@@ -9,9 +9,10 @@ import { attemptOver } from '../path/request.ts';
 import type { Redis } from '../store/connect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
-import { LanekeeperError, toError } from '../words/errors.ts';
+import { LanekeeperError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
+import { type Beat, createBeat } from './beat.ts';
 
 /** An order reaches its pod within 1 s: half of that for the look. */
 const LOOK_MS = 500;
@@ -19,11 +20,6 @@ const LOOK_MS = 500;
 const IDLE_LOOKS = 4;
 /** Younger orders are still in the hands of who gave them. */
 const RIPE_MS = 1_000;
-
-export interface CancelKeeper {
-  start(): void;
-  stop(): Promise<void>;
-}
 
 export interface CancelKeeperOptions {
   attempts: ReadonlySet<Attempt>;
@@ -34,21 +30,15 @@ export interface CancelKeeperOptions {
   events: EventHub;
 }
 
-export function createCancelKeeper(options: CancelKeeperOptions): CancelKeeper {
+export function createCancelKeeper(options: CancelKeeperOptions): Beat {
   const { attempts, laneQueues, redis, keys, clock, events } = options;
-  let timer: NodeJS.Timeout | undefined;
-  let looking: Promise<void> | undefined;
   let looks = 0;
 
   async function look(): Promise<void> {
     if (attempts.size === 0 && looks++ % IDLE_LOOKS !== 0) return;
-    try {
-      for (const order of await readCancelOrders(redis, keys)) {
-        if (endAttempt(order)) continue;
-        if (clock.now() - order.orderedAt >= RIPE_MS) await takeOut(order);
-      }
-    } catch (error) {
-      events.emit('redis.failing', { what: 'read cancel orders', reason: toError(error).message });
+    for (const order of await readCancelOrders(redis, keys)) {
+      if (endAttempt(order)) continue;
+      if (clock.now() - order.orderedAt >= RIPE_MS) await takeOut(order);
     }
   }
 
@@ -90,17 +80,5 @@ export function createCancelKeeper(options: CancelKeeperOptions): CancelKeeper {
     void withdrawCancelOrder(redis, keys, lane, job).catch(() => {});
   });
 
-  return {
-    start() {
-      timer = setInterval(() => {
-        looking ??= look().finally(() => {
-          looking = undefined;
-        });
-      }, LOOK_MS);
-    },
-    async stop() {
-      clearInterval(timer);
-      await looking;
-    },
-  };
+  return createBeat({ what: 'read cancel orders', everyMs: LOOK_MS, events, work: look });
 }

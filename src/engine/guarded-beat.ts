@@ -3,54 +3,23 @@
 
 import { createHash } from 'node:crypto';
 import type { Redis } from '../store/connect.ts';
-import { toError } from '../words/errors.ts';
-import type { EventHub } from '../words/events.ts';
+import { type Beat, type BeatOptions, createBeat } from './beat.ts';
 
-export interface GuardedBeat {
-  start(): void;
-  stop(): Promise<void>;
-}
-
-export interface GuardedBeatOptions {
-  what: string;
+export interface GuardedBeatOptions extends BeatOptions {
   who: string;
   redis: Redis;
   guard: string;
-  everyMs: number;
-  events: EventHub;
-  work: () => Promise<void>;
 }
 
-export function createGuardedBeat({ what, who, redis, guard, everyMs, events, work }: GuardedBeatOptions): GuardedBeat {
-  let timer: NodeJS.Timeout | undefined;
-  let working: Promise<void> | undefined;
-  let isFailing = false;
-
-  async function beat(): Promise<void> {
-    try {
-      // A little shorter than the period, so that the same process may win again.
-      if (await redis.set(guard, who, 'PX', everyMs - Math.min(200, everyMs / 4), 'NX')) await work();
-      isFailing = false;
-    } catch (error) {
-      // Told when it begins: with Redis away this comes round every time.
-      if (!isFailing) events.emit('redis.failing', { what, reason: toError(error).message });
-      isFailing = true;
-    }
-  }
-
-  return {
-    start() {
-      timer = setInterval(() => {
-        working ??= beat().finally(() => {
-          working = undefined;
-        });
-      }, everyMs);
+export function createGuardedBeat({ who, redis, guard, work, ...beat }: GuardedBeatOptions): Beat {
+  // A little shorter than the period, so that the same process may win again.
+  const heldMs = beat.everyMs - Math.min(200, beat.everyMs / 4);
+  return createBeat({
+    ...beat,
+    async work() {
+      if (await redis.set(guard, who, 'PX', heldMs, 'NX')) await work();
     },
-    async stop() {
-      clearInterval(timer);
-      await working;
-    },
-  };
+  });
 }
 
 /** Processes that know the same lanes share a guard; those that know others hold another: nobody's lanes are left out. */

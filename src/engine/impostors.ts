@@ -9,11 +9,13 @@ import type { Redis } from '../store/connect.ts';
 import { type LaneQueue, SWEEP_MS } from '../store/lane-queue.ts';
 import { RESERVED_NAMES, type ReservedName } from '../store/reserved-names.ts';
 import { buryImpostor } from '../store/scripts/bury-impostor.ts';
+import { findImpostors } from '../store/scripts/find-impostors.ts';
 import { returnOrphan } from '../store/scripts/return-orphan.ts';
 import type { Clock } from '../words/clock.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
-import { createGuardedBeat, type GuardedBeat, guardOf } from './guarded-beat.ts';
+import type { Beat } from './beat.ts';
+import { createGuardedBeat, guardOf } from './guarded-beat.ts';
 
 export interface ImpostorOptions {
   pod: string;
@@ -25,11 +27,7 @@ export interface ImpostorOptions {
 /** Two seconds: as often as lost locks are looked for. An impostor stops its lane for so long. */
 const EVERY_MS = SWEEP_MS;
 
-export function createImpostorSweep(
-  redis: Redis,
-  laneQueues: readonly LaneQueue[],
-  options: ImpostorOptions,
-): GuardedBeat {
+export function createImpostorSweep(redis: Redis, laneQueues: readonly LaneQueue[], options: ImpostorOptions): Beat {
   return createGuardedBeat({
     what: 'sweep for impostors',
     who: options.pod,
@@ -43,29 +41,17 @@ export function createImpostorSweep(
   });
 }
 
-/** Twenty O(1) commands a lane in one round trip; everything else only when something was found. */
+/** One command a lane; everything else only when something was found. */
 export async function buryImpostors(laneQueue: LaneQueue, options: ImpostorOptions): Promise<void> {
   const { redis, backend, lane } = laneQueue;
-  const looks = redis.pipeline();
-  for (const name of RESERVED_NAMES) looks.type(backend.toKey(name));
-  looks.hexists(backend.toKey('meta'), 'data');
-  // BullMQ deletes `pc` whenever it finds the lane empty, so this one may lie in a set with no hash to be seen.
-  looks.zscore(backend.toKey('delayed'), 'pc').lpos(backend.toKey('active'), 'pc');
-  looks.exists(options.keys.orphans(lane));
-  const replies = ((await looks.exec()) ?? []).map(([, reply]) => reply);
-
-  const found: ReservedName[] = RESERVED_NAMES.filter((_, index) => replies[index] === 'hash');
-  const [inMeta, pcDelayed, pcActive, hasOrphans] = replies.slice(RESERVED_NAMES.length);
-  if (inMeta === 1) found.push('meta');
-  if (!found.includes('pc') && (isThere(pcDelayed) || isThere(pcActive))) found.push('pc');
-
+  const own = Object.fromEntries(RESERVED_NAMES.map((name) => [name, backend.toKey(name)]));
+  const { found, hasOrphans } = await findImpostors.run(
+    redis,
+    { ...(own as Record<ReservedName, string>), meta: backend.toKey('meta'), orphans: options.keys.orphans(lane) },
+    {},
+  );
   for (const name of found) await bury(laneQueue, name, options);
-  if (found.length > 0 || hasOrphans === 1) await returnOrphans(laneQueue, options);
-}
-
-/** A score or a place; not nil, and not the error that a key of the wrong type answers. */
-function isThere(reply: unknown): boolean {
-  return typeof reply === 'string' || typeof reply === 'number';
+  if (found.length > 0 || hasOrphans) await returnOrphans(laneQueue, options);
 }
 
 async function bury(laneQueue: LaneQueue, name: ReservedName, { pod, keys, clock, events }: ImpostorOptions) {
@@ -90,15 +76,8 @@ async function bury(laneQueue: LaneQueue, name: ReservedName, { pod, keys, clock
       own: jobKey(name),
       letter: jobKey(id),
       lock: `${jobKey(name)}:lock`,
-      wait: backend.toKey('wait'),
-      active: backend.toKey('active'),
-      delayed: backend.toKey('delayed'),
-      prioritized: backend.toKey('prioritized'),
-      children: backend.toKey('waiting-children'),
-      completed: backend.toKey('completed'),
-      failed: backend.toKey('failed'),
+      ...setsOf(laneQueue),
       stalled: backend.toKey('stalled'),
-      marker: laneQueue.marker,
       orphans: keys.orphans(lane),
       // BullMQ would take every later job of that deduplication id for a repetition of this one.
       dedupe: backend.toKey(`de:${raw.deid ?? ''}`),
@@ -114,24 +93,13 @@ async function bury(laneQueue: LaneQueue, name: ReservedName, { pod, keys, clock
  * Looks at every key of the lane once: only after an impostor, so it may cost what it costs (1 s for a million jobs). The mark
  * goes last: dying on the way makes the next sweep look again.
  */
-async function returnOrphans(
-  { redis, backend, jobKey, lane, marker }: LaneQueue,
-  { keys, clock, events }: ImpostorOptions,
-) {
+async function returnOrphans(laneQueue: LaneQueue, { keys, clock, events }: ImpostorOptions) {
+  const { redis, backend, jobKey, lane } = laneQueue;
   const start = backend.toKey('');
   const reserved = new Set<string>([...RESERVED_NAMES, 'meta']);
   const mark = keys.orphans(lane);
   const markedAt = await redis.get(mark);
-  const sets = {
-    wait: backend.toKey('wait'),
-    active: backend.toKey('active'),
-    delayed: backend.toKey('delayed'),
-    prioritized: backend.toKey('prioritized'),
-    children: backend.toKey('waiting-children'),
-    completed: backend.toKey('completed'),
-    failed: backend.toKey('failed'),
-    marker,
-  };
+  const sets = setsOf(laneQueue);
   // Looking for each waiting job in the list would take the square of the backlog. What comes in meanwhile stands at its head.
   const waiting = new Set<string>();
   for (let from = 0, page = ['']; page.length > 0; from += 5_000) {
@@ -156,6 +124,20 @@ async function returnOrphans(
   }
   // A mark of a later burial stays.
   if (markedAt !== null && markedAt === (await redis.get(mark))) await redis.del(mark);
+}
+
+/** The sets in which a job of the lane can lie, and the bell. */
+function setsOf({ backend, marker }: LaneQueue) {
+  return {
+    wait: backend.toKey('wait'),
+    active: backend.toKey('active'),
+    delayed: backend.toKey('delayed'),
+    prioritized: backend.toKey('prioritized'),
+    children: backend.toKey('waiting-children'),
+    completed: backend.toKey('completed'),
+    failed: backend.toKey('failed'),
+    marker,
+  };
 }
 
 function escapeGlob(text: string): string {

@@ -49,7 +49,9 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
   let heard: EventHub | undefined;
 
   const streamOf = (data: object) => {
-    const tag = 'lane' in data ? tagOf(data.lane as string) : undefined;
+    // What is told of an upstream is told in its own stream, whoever tells it.
+    const tag =
+      'upstream' in data ? (data.upstream as string) : 'lane' in data ? tagOf(data.lane as string) : undefined;
     return tag === undefined ? keys.fleetJournal() : keys.journal(tag);
   };
   const drop = (stream: string, count: number) => void dropped.set(stream, (dropped.get(stream) ?? 0) + count);

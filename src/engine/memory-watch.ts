@@ -5,18 +5,12 @@ import type { Redis } from '../store/connect.ts';
 import { isFull, readInfo, toMemory } from '../store/redis-info.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
+import { type Beat, createBeat } from './beat.ts';
 
 const LOOK_MS = 2_000;
 const NOTE_TTL_MS = 24 * 3_600_000;
 
-export interface MemoryWatch {
-  start(): void;
-  stop(): Promise<void>;
-}
-
-export function createMemoryWatch(pod: string, redis: Redis, keys: Keys, events: EventHub): MemoryWatch {
-  let timer: NodeJS.Timeout | undefined;
-  let looking: Promise<void> | undefined;
+export function createMemoryWatch(pod: string, redis: Redis, keys: Keys, events: EventHub): Beat {
   let wasFull: boolean | undefined;
   /** Told without a note in Redis, which had no room for one. */
   let hasToldAlone = false;
@@ -47,19 +41,7 @@ export function createMemoryWatch(pod: string, redis: Redis, keys: Keys, events:
     return isMine;
   }
 
-  return {
-    start() {
-      timer = setInterval(() => {
-        looking ??= look()
-          .catch(() => {}) // Redis away, or INFO not allowed: told elsewhere, or nothing to tell
-          .finally(() => {
-            looking = undefined;
-          });
-      }, LOOK_MS);
-    },
-    async stop() {
-      clearInterval(timer);
-      await looking;
-    },
-  };
+  // Redis away, or INFO not allowed: told elsewhere, or nothing to tell.
+  const work = () => look().catch(() => {});
+  return createBeat({ what: 'watch memory', everyMs: LOOK_MS, events, work });
 }

@@ -3,11 +3,12 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { readHeads } from '../path/heads.ts';
 import { countJobs } from '../path/inspect.ts';
+import type { LimitSeen, LimitsSeen } from '../path/limit-look.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { readInfo, toMemory } from '../store/redis-info.ts';
+import { redisNow } from '../store/redis-now.ts';
 import type { EventHub } from '../words/events.ts';
 import { createDistribution, createMeter } from './meters.ts';
-import { redisNow } from './presence.ts';
 
 /** From a cache hit to a slow model; the last bucket is the longest timeout people set. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -21,6 +22,8 @@ export interface Metrics {
     readPodsSeen: () => Promise<{ pod: string; seenAt: number }[]>,
     backlogOf?: (lane: string) => number | undefined,
   ): void;
+  /** As above, for what the upstreams' pods share. */
+  watchLimits(look: () => Promise<LimitsSeen[]>): void;
 }
 
 export function createMetrics(version: string): Metrics {
@@ -29,8 +32,20 @@ export function createMetrics(version: string): Metrics {
   collectDefaultMetrics({ register: registry });
   const counter = (name: string, help: string, labelNames: string[]) =>
     createMeter(registry, `lanekeeper_${name}`, help, labelNames);
-  const histogram = (name: string, help: string) =>
-    createDistribution(registry, `lanekeeper_${name}`, help, 'lane', SECONDS);
+  const histogram = (name: string, help: string, label = 'lane') =>
+    createDistribution(registry, `lanekeeper_${name}`, help, label, SECONDS);
+  const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => Promise<void>) =>
+    new Gauge({
+      name: `lanekeeper_${name}`,
+      help,
+      labelNames,
+      registers,
+      async collect() {
+        this.reset();
+        // A scrape answers what it can while Redis is away.
+        await collect(this).catch(() => {});
+      },
+    });
 
   const jobs = counter('jobs_total', 'Attempts settled, by what became of the job', ['lane', 'outcome']);
   const attempts = counter('attempts_total', 'Attempts settled, by class of failure; "ok" for none', ['lane', 'class']);
@@ -43,6 +58,7 @@ export function createMetrics(version: string): Metrics {
   const alarms = counter('alarms_total', 'Alarms raised, each once when it began', ['alarm', 'lane']);
   const duration = histogram('job_duration_seconds', 'From the start of an attempt to its settle');
   const wait = histogram('job_wait_seconds', 'From being added to the start of the first attempt');
+  const limitWait = histogram('limit_wait_seconds', 'From asking for a permit to having it', 'upstream');
   const build = new Gauge({ name: 'lanekeeper_build_info', help: 'Version', labelNames: ['version'], registers });
   build.set({ version }, 1);
 
@@ -65,23 +81,12 @@ export function createMetrics(version: string): Metrics {
       events.on('job.buried', ({ lane, class: ofClass }) => dead.add(lane, ofClass));
       events.on('step.degraded', ({ lane, class: ofClass }) => degraded.add(lane, ofClass));
       events.on('dead.expired', ({ lane, count, why }) => expired.addMany(count, lane, why));
+      events.on('permit.granted', ({ upstream, waitedMs }) => limitWait.observe(upstream, waitedMs / 1_000));
       events.on('attempt.lost', ({ lane }) => lockLost.add(lane));
       events.on('settle.refused', ({ lane }) => refused.add(lane));
       events.on('admission.decided', ({ lane, verdict, gate }) => admission.add(lane, verdict, gate ?? ''));
     },
     watchLanes(laneQueues, readPodsSeen, backlogOf = () => undefined) {
-      const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => Promise<void>) =>
-        new Gauge({
-          name: `lanekeeper_${name}`,
-          help,
-          labelNames,
-          registers,
-          async collect() {
-            this.reset();
-            // A scrape answers what it can while Redis is away.
-            await collect(this).catch(() => {});
-          },
-        });
       gauge('lane_jobs', 'Jobs in a lane, by state', ['lane', 'state'], async (self) => {
         await Promise.all(
           laneQueues.map(async (laneQueue) => {
@@ -130,6 +135,23 @@ export function createMetrics(version: string): Metrics {
       gauge('pod_last_seen_timestamp_seconds', 'When a pod last said that it runs', ['pod'], async (self) => {
         for (const { pod, seenAt } of await readPodsSeen()) self.set({ pod }, seenAt / 1_000);
       });
+    },
+    watchLimits(look) {
+      let looking: Promise<LimitsSeen[]> | undefined;
+      // Both gauges are asked in one scrape, and tell of one look.
+      const lookOnce = () => {
+        looking ??= look().finally(() => {
+          looking = undefined;
+        });
+        return looking;
+      };
+      const perLimit = (name: string, help: string, read: (limit: LimitSeen) => number) =>
+        gauge(name, help, ['upstream', 'limit'], async (self) => {
+          for (const { upstream, limits } of await lookOnce())
+            for (const limit of limits) self.set({ upstream, limit: limit.limit }, read(limit));
+        });
+      perLimit('limit_in_use', 'How much of a limit counts now; of one by agent its fullest', ({ inUse }) => inUse);
+      perLimit('limit_capacity', 'How much a limit allows now, orders included', ({ size }) => size);
     },
   };
 }

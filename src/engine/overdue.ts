@@ -7,12 +7,14 @@ import type { Lane } from '../path/lane.ts';
 import { forgetStalePause } from '../path/pause.ts';
 import type { Redis } from '../store/connect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
+import { redisNow } from '../store/redis-now.ts';
 import type { Clock } from '../words/clock.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
 import { type Alarm, type AlarmName, clear, raise, readAlarms } from './alarms.ts';
-import { createGuardedBeat, type GuardedBeat, guardOf } from './guarded-beat.ts';
-import { type PodSeen, readPods, redisNow } from './presence.ts';
+import type { Beat } from './beat.ts';
+import { createGuardedBeat, guardOf } from './guarded-beat.ts';
+import { type PodSeen, readPods } from './presence.ts';
 
 const EVERY_MS = 2_000;
 /** Beyond its until by more: idle lanes look again within 5 s, a swept job comes back within 2 s more. */
@@ -31,7 +33,7 @@ export interface OverdueOptions {
   lanes: readonly { lane: Lane; laneQueue: LaneQueue }[];
 }
 
-export function createOverdueWatch(options: OverdueOptions): GuardedBeat {
+export function createOverdueWatch(options: OverdueOptions): Beat {
   const { who, redis, keys, events, lanes } = options;
   return createGuardedBeat({
     what: 'watch for what is overdue',
@@ -44,7 +46,7 @@ export function createOverdueWatch(options: OverdueOptions): GuardedBeat {
   });
 }
 
-/** One look: seven O(1) commands a lane and the list of pods, whatever the backlog. */
+/** One look: two O(1) commands a lane and the list of pods, whatever the backlog. */
 export async function lookForOverdue({ redis, keys, clock, events, lanes }: OverdueOptions): Promise<void> {
   const [pods, raised, nowAt] = await Promise.all([readPods(redis, keys), readAlarms(redis, keys), redisNow(redis)]);
   const known = new Map(raised.map((alarm) => [`${alarm.name} ${alarm.of}`, alarm]));

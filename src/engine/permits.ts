@@ -2,9 +2,10 @@
 
 import type { PayloadGate } from '../path/admission.ts';
 import type { Lane } from '../path/lane.ts';
+import type { LaneDesk } from '../path/lane-desk.ts';
 import { OwnDesk } from '../path/own-desk.ts';
 import { createOwnLimits } from '../path/own-limits.ts';
-import { type LaneDesk, PermitDesk } from '../path/permit-desk.ts';
+import { PermitDesk } from '../path/permit-desk.ts';
 import type { Redis } from '../store/connect.ts';
 import { openScriptDriver } from '../store/limit-scripts.ts';
 import type { Notices } from '../store/notices.ts';

@@ -2,10 +2,12 @@
 // time of Redis, so that a pod with a wrong clock looks neither dead nor immortal.
 
 import type { Redis } from '../store/connect.ts';
+import { redisNow } from '../store/redis-now.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
+import { type Beat, createBeat } from './beat.ts';
 
 const BEAT_MS = 2_000;
 /** Three beats missed: gone. */
@@ -35,11 +37,6 @@ export interface PodSeen extends PodFacts {
   skewMs: number | null;
 }
 
-export interface Presence {
-  start(): void;
-  stop(): Promise<void>;
-}
-
 export interface PresenceOptions {
   redis: Redis;
   keys: Keys;
@@ -48,10 +45,9 @@ export interface PresenceOptions {
   events: EventHub;
 }
 
-export function createPresence({ redis, keys, pod, clock, events }: PresenceOptions, facts: () => PodFacts): Presence {
-  let timer: NodeJS.Timeout | undefined;
+export function createPresence({ redis, keys, pod, clock, events }: PresenceOptions, facts: () => PodFacts): Beat {
   let skewMs: number | null = null;
-  const beat = async () => {
+  const work = async () => {
     try {
       const [askedAt, askedMonoAt] = [clock.now(), clock.mono()];
       const seenAt = await redisNow(redis);
@@ -61,17 +57,19 @@ export function createPresence({ redis, keys, pod, clock, events }: PresenceOpti
       await redis.hset(keys.pods(), pod, JSON.stringify({ ...facts(), seenAt, skewMs }));
     } catch (thrown) {
       // Redis away is told elsewhere; the next beat says all there is to say.
-      const { name, message } = toError(thrown);
-      if (name === 'ReplyError') events.emit('redis.failing', { what: 'heartbeat', reason: message });
+      if (toError(thrown).name === 'ReplyError') throw thrown;
     }
   };
+  const beat = createBeat({ what: 'heartbeat', everyMs: BEAT_MS, events, work });
   return {
+    ...beat,
     start() {
-      void beat();
-      timer = setInterval(() => void beat(), BEAT_MS);
+      void beat.once();
+      beat.start();
     },
     async stop() {
-      clearInterval(timer);
+      // A beat under way would bring it back.
+      await beat.stop();
       await redis.hdel(keys.pods(), pod).catch(() => {});
     },
   };
@@ -87,9 +85,4 @@ export async function readPods(redis: Redis, keys: Keys): Promise<PodSeen[]> {
   const forgotten = seen.filter(({ seenAt }) => nowAt - seenAt > FORGET_MS).map(({ pod }) => pod);
   if (forgotten.length > 0) await redis.hdel(keys.pods(), ...forgotten);
   return seen.filter(({ pod }) => !forgotten.includes(pod)).sort((a, b) => a.pod.localeCompare(b.pod));
-}
-
-export async function redisNow(redis: Redis): Promise<number> {
-  const [seconds, micros] = await redis.time();
-  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
 }

@@ -5,9 +5,10 @@
 import type { Lane } from '../path/lane.ts';
 import type { Redis } from '../store/connect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
-import { toError } from '../words/errors.ts';
+import { redisNow } from '../store/redis-now.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
+import { type Beat, createBeat } from './beat.ts';
 
 /** A lane may stand above its bounds for so long: nobody notices beside days and thousands. */
 export const RETENTION_MS = 5_000;
@@ -15,13 +16,6 @@ export const RETENTION_MS = 5_000;
 const PAGE = 200;
 /** 10,000 letters a beat, 2,000 a second: faster than lanes bury, and 100,000 are gone within a minute. */
 const PAGES = 50;
-
-export interface Retention {
-  start(): void;
-  /** One beat now, if no other pod has the turn. */
-  beat(): Promise<void>;
-  stop(): Promise<void>;
-}
 
 export interface RetentionOptions {
   pod: string;
@@ -31,22 +25,16 @@ export interface RetentionOptions {
   events: EventHub;
 }
 
-export function createRetention({ pod, redis, keys, lanes, events }: RetentionOptions): Retention {
-  let timer: NodeJS.Timeout | undefined;
-  let beating: Promise<void> | undefined;
+export function createRetention({ pod, redis, keys, lanes, events }: RetentionOptions): Beat {
   let isStopped = false;
 
-  async function beat(): Promise<void> {
-    try {
-      // Redis's clock: a pod whose own is a month ahead must not throw a month of letters away.
-      const [seconds] = await redis.time();
-      for (const { lane, laneQueue } of lanes) {
-        // A little shorter than the period, so that the same pod may win again; its death costs others nothing.
-        const isOurs = await redis.set(keys.retention(lane), pod, 'PX', RETENTION_MS - 200, 'NX');
-        if (isOurs && !isStopped) await trim(lane, laneQueue, Number(seconds) * 1_000);
-      }
-    } catch (error) {
-      events.emit('redis.failing', { what: 'retention', reason: toError(error).message });
+  async function work(): Promise<void> {
+    // Redis's clock: a pod whose own is a month ahead must not throw a month of letters away.
+    const nowAt = await redisNow(redis);
+    for (const { lane, laneQueue } of lanes) {
+      // A little shorter than the period, so that the same pod may win again; its death costs others nothing.
+      const isOurs = await redis.set(keys.retention(lane), pod, 'PX', RETENTION_MS - 200, 'NX');
+      if (isOurs && !isStopped) await trim(lane, laneQueue, nowAt);
     }
   }
 
@@ -99,22 +87,12 @@ export function createRetention({ pod, redis, keys, lanes, events }: RetentionOp
     }
   }
 
-  const once = () => {
-    beating ??= beat().finally(() => {
-      beating = undefined;
-    });
-    return beating;
-  };
-
+  const beat = createBeat({ what: 'retention', everyMs: RETENTION_MS, events, work });
   return {
-    start() {
-      timer = setInterval(once, RETENTION_MS);
-    },
-    beat: once,
-    async stop() {
+    ...beat,
+    stop() {
       isStopped = true;
-      clearInterval(timer);
-      await beating;
+      return beat.stop();
     },
   };
 }

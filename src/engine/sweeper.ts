@@ -4,7 +4,8 @@ import type { Redis } from '../store/connect.ts';
 import { type LaneQueue, SWEEP_MS } from '../store/lane-queue.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
-import { createGuardedBeat, type GuardedBeat, guardOf } from './guarded-beat.ts';
+import type { Beat } from './beat.ts';
+import { createGuardedBeat, guardOf } from './guarded-beat.ts';
 
 export interface SweeperOptions {
   pod: string;
@@ -14,7 +15,7 @@ export interface SweeperOptions {
   events: EventHub;
 }
 
-export function createSweeper({ pod, redis, keys, laneQueues, events }: SweeperOptions): GuardedBeat {
+export function createSweeper({ pod, redis, keys, laneQueues, events }: SweeperOptions): Beat {
   const guard = keys.beat('sweep', guardOf(laneQueues.map(({ lane }) => lane)));
 
   async function work(): Promise<void> {

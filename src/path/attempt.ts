@@ -34,6 +34,8 @@ export class Attempt {
   readonly startedMonoAt: number;
   /** Who ended it by order, and why; settle needs it. */
   cancelledBy: { who: string; reason: string | null } | undefined = undefined;
+  /** Cuts the requests that are still open, however it ends. */
+  cutRequests: ((why: Error | undefined) => void) | undefined = undefined;
   /** True from the moment its settle is sent: a renewal that fails then means nothing. */
   isSettling = false;
   /** The last instant (monotonic) at which its lock is surely ours. */
@@ -92,9 +94,9 @@ export class Attempt {
     this.#ended = reason;
     this.#cause = error;
     // Only a cut-off handler is told; aborting after a normal end would reject requests nobody waits for.
-    if (reason === 'settled') return;
-    this.#controller?.abort(error);
-    this.#cutOff?.();
+    if (reason !== 'settled') this.#controller?.abort(error);
+    this.cutRequests?.(error);
+    if (reason !== 'settled') this.#cutOff?.();
   }
 
   /** Calls back when it is cut off; the last one asked is called. */

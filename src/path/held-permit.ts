@@ -1,14 +1,54 @@
 // What one attempt holds: slots for as long as it runs, a ticket for its first request, and the right to more. It is handed on to
 // the next job of its lane, or goes back.
 
+import type { Clock } from '../words/clock.ts';
 import { formatDuration } from '../words/duration.ts';
 import { LanekeeperError } from '../words/errors.ts';
 import { UpstreamError } from '../words/failure.ts';
 import type { Permit, Sending } from './permit.ts';
-import type { LaneDesk, Slot, Ticket } from './permit-desk.ts';
+
+/** Of the 100 ms that a ticket may be sent: a lane whose jobs send nothing would else ask for all its tickets at one instant. */
+const AHEAD_MS = 40;
+
+export interface Slot {
+  readonly id: string;
+  /** Monotonic: from then on it may be another's. */
+  untilMono: number;
+  namedMono: number;
+  holder: HeldPermit | undefined;
+}
+
+export interface Ticket {
+  readonly batch: number;
+  readonly untilMono: number;
+}
+
+/** Where a permit comes from, and goes back to. */
+export interface PermitHome {
+  readonly upstream: string;
+  readonly clock: Clock;
+  readonly travelMs: number;
+  /** Requests of one attempt at a time. */
+  readonly requests: number;
+  readonly needsTickets: boolean;
+  /** Monotonic: the upstream lets nobody through before. */
+  readonly heldUntilMono: number;
+  /** Whether what was used here should be used here again. */
+  mayHandOn(): boolean;
+  /** Without waiting. */
+  takeTicket(): Ticket | undefined;
+  nextTicket(signal: AbortSignal): Promise<Ticket>;
+  /** One that is in hand runs out soon: the next is here before it does. */
+  wantAhead(): void;
+  unsent(ticket: Ticket): void;
+  arrived(ticket: Ticket): void;
+  extend(slot: Slot, forMs: number): Promise<boolean>;
+  takeBack(slots: readonly Slot[], ticket: Ticket | undefined): void;
+  hold(forMs: number, reason: string): void;
+}
 
 export class HeldPermit implements Permit {
-  readonly #desk: LaneDesk;
+  readonly #home: PermitHome;
   readonly #slots: readonly Slot[];
   #ticket: Ticket | undefined;
   #open = 0;
@@ -17,8 +57,8 @@ export class HeldPermit implements Permit {
   #isGivenBack = false;
   #onLost: () => void = () => {};
 
-  constructor(desk: LaneDesk, slots: readonly Slot[], ticket: Ticket | undefined) {
-    this.#desk = desk;
+  constructor(home: PermitHome, slots: readonly Slot[], ticket: Ticket | undefined) {
+    this.#home = home;
     this.#slots = slots;
     this.#ticket = ticket;
   }
@@ -42,13 +82,16 @@ export class HeldPermit implements Permit {
 
   /** For the next job: true when it holds all that a job needs. */
   renew(): boolean {
-    if (this.#isLost || this.#open > 0 || !this.#desk.mayHandOn()) return false;
-    const now = this.#desk.desk.options.clock.mono();
+    if (this.#isLost || this.#open > 0 || !this.#home.mayHandOn()) return false;
+    const now = this.#home.clock.mono();
     if (this.#slots.some(({ untilMono }) => now >= untilMono)) return false;
-    if (!this.#desk.needsTickets) return true;
-    if (this.#ticket && now < this.#ticket.untilMono) return true;
-    if (this.#ticket) this.#desk.unsent(this.#ticket);
-    this.#ticket = this.#desk.renewTicket();
+    if (!this.#home.needsTickets) return true;
+    if (this.#ticket && now < this.#ticket.untilMono) {
+      if (this.#ticket.untilMono - now < AHEAD_MS) this.#home.wantAhead();
+      return true;
+    }
+    if (this.#ticket) this.#home.unsent(this.#ticket);
+    this.#ticket = this.#home.takeTicket();
     return this.#ticket !== undefined;
   }
 
@@ -59,7 +102,7 @@ export class HeldPermit implements Permit {
     if (this.#open > 0) return;
     const ticket = this.#ticket;
     this.#ticket = undefined;
-    this.#desk.takeBack(this.#slots, ticket);
+    this.#home.takeBack(this.#slots, ticket);
   }
 
   async toSend(forMs: number, signal: AbortSignal): Promise<Sending> {
@@ -67,7 +110,7 @@ export class HeldPermit implements Permit {
     try {
       await this.#waitForHold(forMs, signal);
       const slotUntil = await this.#cover(forMs);
-      const ticket = this.#desk.needsTickets ? await this.#takeTicket(signal) : undefined;
+      const ticket = this.#home.needsTickets ? await this.#takeTicket(signal) : undefined;
       return this.#sending(ticket, Math.min(slotUntil, ticket?.untilMono ?? Number.POSITIVE_INFINITY));
     } catch (error) {
       this.#end();
@@ -76,13 +119,13 @@ export class HeldPermit implements Permit {
   }
 
   hold(forMs: number, reason: string): void {
-    this.#desk.desk.hold(forMs, reason);
+    this.#home.hold(forMs, reason);
   }
 
   /** An attempt's requests share its slots one at a time. */
   async #turn(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.#open < Math.max(1, this.#desk.requests)) {
+    if (this.#open < Math.max(1, this.#home.requests)) {
       this.#open++;
       return;
     }
@@ -102,9 +145,8 @@ export class HeldPermit implements Permit {
 
   #end(): void {
     const next = this.#turns.shift();
-    // The turn is handed on.
     if (next) {
-      next();
+      next(); // the turn is handed on
       return;
     }
     this.#open--;
@@ -112,9 +154,9 @@ export class HeldPermit implements Permit {
   }
 
   async #waitForHold(forMs: number, signal: AbortSignal): Promise<void> {
-    const { clock, upstream } = this.#desk.desk.options;
+    const { clock, upstream } = this.#home;
     for (;;) {
-      const leftMs = this.#desk.desk.heldUntilMono - clock.mono();
+      const leftMs = this.#home.heldUntilMono - clock.mono();
       if (leftMs <= 0) return;
       // Longer than this attempt lives: it parks instead of waiting to no end.
       if (leftMs >= forMs) throw heldFor(upstream, leftMs, clock.now());
@@ -124,44 +166,44 @@ export class HeldPermit implements Permit {
 
   /** Slots last for as long as the answer may take; answers until when they do. */
   async #cover(forMs: number): Promise<number> {
-    const { clock } = this.#desk.desk.options;
+    const { clock } = this.#home;
     let untilMono = Number.POSITIVE_INFINITY;
     for (const slot of this.#slots) {
       const isShort = slot.untilMono < clock.mono() + forMs;
-      if (this.#isLost || (isShort && !(await this.#desk.extend(slot, forMs)))) throw permitLost();
+      if (this.#isLost || (isShort && !(await this.#home.extend(slot, forMs)))) throw permitLost();
       untilMono = Math.min(untilMono, slot.untilMono);
     }
     return untilMono;
   }
 
   async #takeTicket(signal: AbortSignal): Promise<Ticket> {
-    const { clock } = this.#desk.desk.options;
+    const { clock } = this.#home;
     const first = this.#ticket;
     this.#ticket = undefined;
     if (first && clock.mono() < first.untilMono) return first;
-    if (first) this.#desk.unsent(first);
-    return this.#desk.nextTicket(signal);
+    if (first) this.#home.unsent(first);
+    return this.#home.nextTicket(signal);
   }
 
   #sending(ticket: Ticket | undefined, untilMono: number): Sending {
-    const { clock, driver } = this.#desk.desk.options;
+    const { clock, travelMs } = this.#home;
     let hasArrived = false;
     const answered = () => {
-      if (!hasArrived && ticket) this.#desk.arrived(ticket);
+      if (!hasArrived && ticket) this.#home.arrived(ticket);
       hasArrived = true;
     };
     return {
       untilMono,
       unsent: () => {
         if (ticket && clock.mono() < ticket.untilMono && !this.#ticket) this.#ticket = ticket;
-        else if (ticket) this.#desk.unsent(ticket);
+        else if (ticket) this.#home.unsent(ticket);
         this.#end();
       },
       answered,
       ended: (wasCut) => {
         // A cut request counts at the upstream until it notices, and its ticket as if it had arrived at the last instant.
         if (!wasCut) answered();
-        if (wasCut) setTimeout(() => this.#end(), driver.plan.travelMs);
+        if (wasCut) setTimeout(() => this.#end(), travelMs);
         else this.#end();
       },
     };

@@ -8,6 +8,8 @@ import { JOB_FIELDS } from '../words/keys.ts';
 import { openEnvelope } from './envelope.ts';
 import { JOB_STATES, type JobState, SETS_OF_STATE, toState } from './job-state.ts';
 import type { Lane } from './lane.ts';
+import type { LimitsSeen } from './limit-look.ts';
+import { findLimitWait, type LimitWait, sayLimitWait, untilOf } from './limit-wait.ts';
 import { type PauseSeen, sayPause } from './pause.ts';
 import { parseStacks, readStack, type StackFacts } from './stack.ts';
 
@@ -155,6 +157,8 @@ export interface Why {
   cancel?: CancelAsked;
   /** What is wrong with its lane now, one line each. */
   alarms?: string[];
+  /** Of a job that waits for permits of its upstream's limits: what is in use by whom, what holds, who waits before. */
+  limit?: LimitWait;
 }
 
 interface CancelAsked {
@@ -168,6 +172,8 @@ export interface Standing {
   pause?: PauseSeen;
   cancel?: CancelAsked;
   alarms?: string[];
+  /** Its upstream's, while the job waits. */
+  limits?: LimitsSeen;
 }
 
 /** Why is this job where it is, and until when? `pods` is how many run its lane now. */
@@ -179,7 +185,7 @@ export async function explainJob(
   readStanding: (job: JobView) => Promise<Standing> = async () => ({}),
 ): Promise<Why> {
   const job = await showJob(laneQueue, id);
-  const { pause, cancel, alarms } = await readStanding(job);
+  const { pause, cancel, alarms, limits } = await readStanding(job);
   const base = {
     lane: job.lane,
     job: id,
@@ -201,6 +207,15 @@ export async function explainJob(
       if (counts.isPaused)
         return { ...waits, gate: 'pause', because: pause === undefined ? 'the lane is paused' : sayPause(pause) };
       if (pods === 0) return { ...waits, because: 'no running pod has this lane' };
+      const limit = limits && findLimitWait(limits, job.lane);
+      if (limits && limit)
+        return {
+          ...waits,
+          gate: 'limit',
+          untilAt: untilOf(limit),
+          because: sayLimitWait(limits, limit, place),
+          limit,
+        };
       const ahead = place === null ? '' : `, ${place - 1} ahead of it`;
       return {
         ...waits,

@@ -2,10 +2,11 @@
 // more than fifty, however many there are. Instants are texts; what is in a payload stays as it was sent.
 
 import type { LaneQueue } from '../store/lane-queue.ts';
+import { redisNow } from '../store/redis-now.ts';
 import { toInstant } from '../words/clock.ts';
 import type { FailureClass } from '../words/failure.ts';
 import { openEnvelope } from './envelope.ts';
-import { type Letter, readFields, redisNow, walkLetters } from './letters.ts';
+import { type Letter, readFields, walkLetters } from './letters.ts';
 import { parseStacks, readStack } from './stack.ts';
 
 export interface LetterRecord {
@@ -27,7 +28,7 @@ const FIELDS = ['data', 'timestamp', 'failedReason', 'atm', 'stacktrace'] as con
 
 /** Oldest first, of those that are dead when it begins; who leaves meanwhile is left out. */
 export async function* exportLetters(laneQueue: LaneQueue, wanted?: FailureClass): AsyncGenerator<LetterRecord> {
-  for await (const letters of walkLetters(laneQueue, await redisNow(laneQueue))) {
+  for await (const letters of walkLetters(laneQueue, await redisNow(laneQueue.redis))) {
     const fields = await readFields(laneQueue, letters, ...FIELDS);
     for (const [index, letter] of letters.entries()) {
       const record = toRecord(laneQueue.lane.name, letter, fields[index] ?? []);

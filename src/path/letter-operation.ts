@@ -5,12 +5,13 @@
 
 import { randomBytes } from 'node:crypto';
 import type { LaneQueue } from '../store/lane-queue.ts';
+import { redisNow } from '../store/redis-now.ts';
 import type { Clock } from '../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../words/errors.ts';
 import type { EventName, Events } from '../words/events.ts';
 import type { FailureClass } from '../words/failure.ts';
 import { removeLetter, replayLetter } from './dead-letters.ts';
-import { countLetters, type Letter, ofClass, redisNow, walkLetters } from './letters.ts';
+import { countLetters, type Letter, ofClass, walkLetters } from './letters.ts';
 
 /** A replay costs Redis 35 us: 500 a second are 2 % of it. What the upstream stands is for the lane's own limits to say. */
 export const DEFAULT_RATE = 500;
@@ -63,7 +64,7 @@ async function run(
   end: End,
 ): Promise<OperationState> {
   const { reason, append, onProgress, signal } = options;
-  const begunAt = await redisNow(laneQueue);
+  const begunAt = await redisNow(laneQueue.redis);
   const operation = `o_${begunAt.toString(16).padStart(12, '0')}${randomBytes(4).toString('hex')}`;
   const total = await countLetters(laneQueue, begunAt);
   const state: OperationState = { operation, total, seen: 0, done: 0, skipped: 0, isStopped: false };

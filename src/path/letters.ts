@@ -61,9 +61,3 @@ export function classOf(stacktrace: string | null | undefined): FailureClass | n
   const last = parseStacks(stacktrace ?? undefined).flatMap((text) => readStack(text) ?? []);
   return last.at(-1)?.class ?? null;
 }
-
-/** What is asked "until now" is asked of Redis: the clock of whoever asks may be wrong. */
-export async function redisNow({ redis }: LaneQueue): Promise<number> {
-  const [seconds, micros] = await redis.time();
-  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
-}

@@ -140,16 +140,19 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     return toAdded(laneQueue, entry, before);
   }
 
-  /** Asked before the write, so that one taken key refuses the whole list; another producer may still be faster. */
+  /**
+   * Asked before the write, so that one taken key refuses the whole list; another producer may still be faster. Nothing is asked
+   * of what is the same by content or by the lane's word: it stands for nothing else.
+   */
   async function refuseTakenKeys(entries: readonly Entry[]): Promise<void> {
     const keyed = entries.flatMap((entry, index) =>
-      entry.reservation ? [{ ...entry, index, at: entry.reservation.key }] : [],
+      entry.key !== undefined && entry.reservation ? [{ entry, key: entry.key, index, at: entry.reservation.key }] : [],
     );
     for (const part of inChunks(keyed)) {
       const marks = await ask(() => redis.mget(part.map(({ at }) => at)));
-      for (const [place, entry] of part.entries()) {
+      for (const [place, { entry, key, index }] of part.entries()) {
         const mark = marks[place] ?? undefined;
-        if (isAnother(entry, mark)) throw keyTaken(entry.key ?? '', readMark(mark).id, `[${entry.index}] `);
+        if (isAnother(entry, mark)) throw keyTaken(key, readMark(mark).id, `[${index}] `);
       }
     }
   }

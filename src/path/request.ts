@@ -1,12 +1,16 @@
 // ctx.fetch: a request to the lane's upstream, by an attempt that still may. Adds the base URL, the pins, the fence and the
 // idempotency key; turns every answer that is not 2xx or 3xx into an UpstreamError with its class.
 
-import { classifyAnswer, classifyThrown, readRetryAfter } from '../policies/classify.ts';
+import { classifyAnswer, classifyThrown } from '../policies/classify.ts';
+import { readHold, readRetryAfter } from '../policies/rate-headers.ts';
 import type { Clock } from '../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../words/errors.ts';
-import { UpstreamError } from '../words/failure.ts';
+import { type FailureClass, UpstreamError } from '../words/failure.ts';
 import type { Attempt } from './attempt.ts';
+import type { FetchDispatcher } from './fetch-hooks.ts';
 import type { Context } from './handler.ts';
+import type { Permit } from './permit.ts';
+import { createPermitted } from './permitted.ts';
 
 /** An error page is kept for the dead letter, not a download. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -14,9 +18,11 @@ const MAX_BODY_BYTES = 64 * 1024;
 export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] {
   const { lane, id } = attempt;
   let effects = 0;
+  let open: AbortController | undefined;
 
   return async (path, { raw = false, ...init } = {}) => {
     refuseIfOver(attempt, 'fetch', path);
+    const { permit } = attempt;
     const url = toUrl(lane, path);
     const method = (init.method ?? 'GET').toUpperCase();
     const headers = new Headers(init.headers);
@@ -30,13 +36,32 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
       effects++;
       headers.set('idempotency-key', effects === 1 ? id : `${id}/${effects}`);
     }
-    const signal = init.signal ? AbortSignal.any([attempt.signal, init.signal]) : attempt.signal;
+    const ofAttempt = permit ? untilCut() : attempt.signal;
+    const signal = init.signal ? AbortSignal.any([ofAttempt, init.signal]) : ofAttempt;
 
+    const permitted =
+      permit &&
+      createPermitted({
+        permit,
+        signal,
+        clock,
+        through: init.dispatcher as FetchDispatcher | undefined,
+        forMs() {
+          // Again, because it may have waited for long.
+          refuseIfOver(attempt, 'fetch', path);
+          return Math.max(0, attempt.startedMonoAt + lane.timeoutMs - clock.mono());
+        },
+        lockedUntilMono: () => attempt.lockedUntilMono,
+      });
+    const dispatcher = (permitted ?? init.dispatcher) as RequestInit['dispatcher'];
     let answer: Response;
     try {
-      answer = await fetch(url, { redirect: 'manual', ...init, method, headers, signal });
+      answer = await fetch(url, { redirect: 'manual', ...init, dispatcher, method, headers, signal });
     } catch (thrown) {
+      // Cut by the end of its attempt, it is awaited by nobody: a rejection would be a stray one.
+      if (permit && attempt.ended === 'settled') return new Promise<never>(() => {});
       if (signal.aborted) throw signal.reason ?? thrown;
+      if (permitted?.refusal) throw permitted.refusal;
       const cause = toError((thrown as Error).cause ?? thrown);
       const what = (cause as { code?: string }).code ?? cause.message;
       throw new UpstreamError(`${method} ${url.pathname}: no answer: ${what}`, {
@@ -45,15 +70,39 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
         cause: thrown,
       });
     }
-    if (raw || answer.status < 400) return answer;
+    const { status } = answer;
+    const isFailure = status >= 400;
+    let failure = isFailure ? classifyAnswer({ status, headers: answer.headers, body: undefined }) : null;
+    // Before the body is here: the others should not run into it too.
+    const isHeld = holdAll(permit, answer, failure);
+    if (raw || !isFailure) return answer;
     const body = await readBody(answer);
-    throw new UpstreamError(`${method} ${url.pathname}: ${answer.status}${sayBody(body)}`, {
-      class: classifyAnswer({ status: answer.status, headers: answer.headers, body }),
-      status: answer.status,
+    failure = classifyAnswer({ status, headers: answer.headers, body });
+    if (!isHeld) holdAll(permit, answer, failure);
+    throw new UpstreamError(`${method} ${url.pathname}: ${status}${sayBody(body)}`, {
+      class: failure,
+      status,
       retryAfterAt: readRetryAfter(answer.headers, clock.now()),
       body,
     });
   };
+
+  /** A normal end aborts no signal of the attempt's, but what is still open then would hold its permit. */
+  function untilCut(): AbortSignal {
+    if (!open) {
+      const controller = new AbortController();
+      open = controller;
+      attempt.cutRequests = (why) => controller.abort(why ?? attemptOver(attempt, `it has ended (${attempt.ended})`));
+    }
+    return open.signal;
+  }
+
+  /** True when it told everybody to wait. */
+  function holdAll(permit: Permit | undefined, { status, headers }: Response, failure: FailureClass | null): boolean {
+    const hold = permit && readHold({ class: failure, headers, nowAt: clock.now() });
+    if (hold) permit.hold(hold.forMs, `${status} ${hold.reason}`);
+    return hold !== undefined;
+  }
 }
 
 /** Nothing leaves a pod for an attempt that is over, or whose lock has run out by this pod's own monotonic clock. */

@@ -8,7 +8,7 @@ import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import type { HeldPermit } from './held-permit.ts';
-import type { LaneDesk } from './permit-desk.ts';
+import type { LaneDesk } from './lane-desk.ts';
 import type { Slots } from './slots.ts';
 
 /** Runs one job to its settle. Resolves with what the settle fetched, if it was to fetch and did. */
@@ -75,7 +75,10 @@ export function createSource(options: SourceOptions): Source {
     while (!isStopping && running < concurrency) {
       // Whoever ends meanwhile asks for more: 64 attempts that lose their locks together would ask 64 times.
       if (clock.mono() < refusedUntil) return wakeIn(refusedUntil - clock.mono());
-      if (!slots.tryTake()) return slots.whenFree(name, feed);
+      if (!slots.tryTake()) {
+        permits?.rest();
+        return slots.whenFree(name, feed);
+      }
       const permit = permits?.tryTake(concurrency - running, feed);
       if (permits && !permit) return slots.giveBack();
       const token = `${pod}:${starts++}`;

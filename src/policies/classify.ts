@@ -1,7 +1,6 @@
 // What kind of failure is this? The only place that turns an upstream's answer, or anything a handler threw, into a class.
 
 import { FAILURE_CLASSES, type FailureClass } from '../words/failure.ts';
-import { toEpochMs } from '../words/instant.ts';
 
 export interface AnswerFacts {
   status: number;
@@ -60,31 +59,6 @@ function readParts(thrown: unknown): { name?: unknown; code?: unknown; class?: u
   } catch {
     return {};
   }
-}
-
-/** When the upstream will listen again, epoch ms; null when it did not say, or said nonsense. */
-export function readRetryAfter(headers: Headers, nowAt: number): number | null {
-  return toEpochMs(readInstant(headers, nowAt)) ?? null;
-}
-
-function readInstant(headers: Headers, nowAt: number): number | undefined {
-  const exactMs = toNumber(headers.get('retry-after-ms'));
-  if (exactMs !== undefined) return nowAt + exactMs;
-  const text = headers.get('retry-after');
-  const seconds = toNumber(text);
-  if (seconds !== undefined) return nowAt + seconds * 1_000;
-  // Date.parse alone would read '-5' as a day in 2001.
-  if (text && /^[A-Z][a-z]+, /.test(text)) return Date.parse(text);
-  if (headers.get('x-ratelimit-remaining')?.trim() !== '0') return undefined;
-  const reset = toNumber(headers.get('x-ratelimit-reset'));
-  if (reset === undefined) return undefined;
-  // Three dialects: epoch milliseconds, epoch seconds, seconds from now.
-  if (reset > 1e11) return reset;
-  return reset > 1e9 ? reset * 1_000 : nowAt + reset * 1_000;
-}
-
-function toNumber(text: string | null): number | undefined {
-  return text !== null && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : undefined;
 }
 
 function speaksOfQuota(body: unknown): boolean {

@@ -30,7 +30,7 @@ export interface ScriptDriverOptions {
   /** Nothing is granted for so long, because nothing was known. */
   onLost?: (closedMs: number) => void;
   /** Pods define a limit differently; the least size holds. */
-  onDrift?: (limit: string, sizes: Record<string, number>) => void;
+  onDrift?: (limit: string, sizes: { size: number; pods: string[] }[]) => void;
 }
 
 export interface ScriptDriver extends LimitDriver {
@@ -62,7 +62,7 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
     limits = known.filter(isForAll);
     if (closed > 0) onLost(closed);
     const seen = JSON.stringify(differ);
-    if (seen !== drifting) for (const [limit, sizes] of Object.entries(differ)) onDrift(limit, sizes);
+    if (seen !== drifting) for (const [limit, sizes] of Object.entries(differ)) onDrift(limit, bySize(sizes));
     drifting = seen;
   }
 
@@ -137,4 +137,9 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
 
 function closedMs(limits: readonly Limit[]): number {
   return Math.max(...limits.map(({ perMs }) => (perMs === 0 ? SLOTS_CLOSED_MS : Math.min(perMs, MAX_CLOSED_MS))));
+}
+
+function bySize(sizes: Record<string, number>): { size: number; pods: string[] }[] {
+  const different = [...new Set(Object.values(sizes))].sort((a, b) => a - b);
+  return different.map((size) => ({ size, pods: Object.keys(sizes).filter((pod) => sizes[pod] === size) }));
 }

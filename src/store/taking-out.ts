@@ -5,7 +5,10 @@ import { JOB_FIELDS } from '../words/keys.ts';
 import type { LaneQueue } from './lane-queue.ts';
 import { freeReservation } from './scripts/free-reservation.ts';
 
-/** `takeOut` says whether it did. Dying between the two leaves the reservation to run out by itself. */
+/**
+ * `takeOut` says whether it did. Dying between the two leaves the reservation to run out by itself, and so does a Redis that
+ * refuses to free it: the job is out by then, and whoever took it must hear so, not ask again for what is gone.
+ */
 export async function takingOut(
   { redis, jobKey }: LaneQueue,
   id: string,
@@ -13,6 +16,6 @@ export async function takingOut(
 ): Promise<boolean> {
   const reservation = await redis.hget(jobKey(id), JOB_FIELDS.same);
   const isOut = await takeOut();
-  if (isOut && reservation) await freeReservation.run(redis, { reservation }, { id });
+  if (isOut && reservation) await freeReservation.run(redis, { reservation }, { id }).catch(() => {});
   return isOut;
 }

@@ -24,6 +24,14 @@ interface LettersEnd {
   isStopped: boolean;
 }
 
+interface LimitOrdered {
+  upstream: string;
+  limit: string;
+  reason: string;
+  before: number | null;
+  defined: number | null;
+}
+
 export interface Events {
   'attempt.started': JobRef & { attempt: number; start: number; agent: string | null; waitedMs: number };
   /** A busy lane writes 20,000 of these a second: what does not apply is left out. */
@@ -61,13 +69,6 @@ export interface Events {
   'lane.attended': { lane: string; forMs: number };
   'pod.silent': { pod: string; silentMs: number; lanes: string[] };
   'pod.heard': { pod: string; forMs: number };
-  'permit.granted': { upstream: string; lane: string; waitedMs: number };
-  /** Nobody is let through for so long: the upstream said so. */
-  'limit.held': { upstream: string; forMs: number; reason: string };
-  /** Pods define it differently; the least size holds. */
-  'limit.drift': { upstream: string; limit: string; sizes: Record<string, number> };
-  /** What counted was gone: nothing is granted for so long. */
-  'limit.lost': { upstream: string; forMs: number; reason: string };
   'job.dropped': JobRef & { reason: string | null; class: FailureClass | null };
   /** Somebody replays or drops many dead letters; `dead.replayed` or `dead.dropped` tells how it ended. */
   'operation.begun': LettersRef & { order: 'replay' | 'drop'; total: number };
@@ -75,6 +76,17 @@ export interface Events {
   'dead.dropped': LettersRef & LettersEnd;
   /** Removed by the lane's retention: older than it keeps, or more than it keeps. */
   'dead.expired': { lane: string; count: number; why: 'age' | 'count' };
+  /** A lane got what it had waited for; feeds the histogram. A busy upstream tells 1,000 of these a second. */
+  'permit.granted': { upstream: string; lane: string; waitedMs: number };
+  /** Somebody changed a limit while it runs. Sizes before and after are those in force; `defined` is what the definitions say. */
+  'limit.set': LimitOrdered & { after: number; untilAt: number | null };
+  'limit.reset': LimitOrdered & { after: number | null };
+  /** Nobody is let through for so long: the upstream said so. */
+  'limit.held': { upstream: string; forMs: number; reason: string };
+  /** Pods run different definitions of one limit; the stricter holds. A size of null: not in their definition. */
+  'limit.drift': { upstream: string; limit: string; sizes: { size: number | null; pods: string[] }[] };
+  /** Redis no longer knows what is in use: nothing is granted for so long, so that nothing can be over. */
+  'limit.lost': { upstream: string; forMs: number; reason: string };
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
   'pod.stopped': { returned: number };
@@ -113,15 +125,17 @@ export const EVENT_CATALOGUE = {
   'lane.attended': { level: 'info', journal: true },
   'pod.silent': { level: 'error', journal: true },
   'pod.heard': { level: 'info', journal: true },
-  'permit.granted': { level: 'debug', journal: false },
-  'limit.held': { level: 'warn', journal: true },
-  'limit.drift': { level: 'warn', journal: true },
-  'limit.lost': { level: 'warn', journal: true },
   'job.dropped': { level: 'info', journal: true },
   'operation.begun': { level: 'info', journal: true },
   'dead.replayed': { level: 'info', journal: true },
   'dead.dropped': { level: 'info', journal: true },
   'dead.expired': { level: 'warn', journal: true },
+  'permit.granted': { level: 'debug', journal: false }, // one per fetch; attempt.finished is kept
+  'limit.set': { level: 'info', journal: true },
+  'limit.reset': { level: 'info', journal: true },
+  'limit.held': { level: 'warn', journal: true },
+  'limit.drift': { level: 'warn', journal: true },
+  'limit.lost': { level: 'error', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },
   'pod.stopped': { level: 'info', journal: true },

@@ -37,21 +37,31 @@ export interface Keys {
   full(): string;
   /** STRING held with PX by the pod that removes a lane's old dead letters now; whoever finds it free does it next. */
   retention(lane: LaneAddress): string;
-  /**
-   * HASH of what holds for an upstream: since when it is known, what each pod defines, overrides, holds, how much is in use, and
-   * who wants what. A pod refreshes its part every 10 s and others drop it after a minute; it lives as long as the tag.
-   */
-  limits(tag: string): string;
-  /** ZSET of what counts towards a limit -> epoch ms (Redis) at which it stops; `agent` for a limit of each agent. */
-  limitUses(tag: string, limit: string, agent?: string): string;
-  /** HASH of how much each of those is, and their sum. Like them it is gone a minute after the last of them stopped to count. */
-  limitAmounts(tag: string, limit: string, agent?: string): string;
-  /** ZSET '<lane>|<pod>' -> epoch ms (Redis) since when it waits for permits. */
-  limitWaiting(tag: string): string;
-  /** Channel on which pods hear that they should ask for permits again. */
-  limitNotice(tag: string): string;
   /** ZSET a pod rings its own blocked connection with, when it wants to listen to one more lane. Expires in a minute. */
   ring(pod: string): string;
+  /**
+   * HASH of what an upstream's pods know of its limits together; all instants are epoch ms by Redis. Lives as long as the tag.
+   * `born` since when the state is known; `closed` until when nothing is granted, because state was lost; `hold` until when nobody
+   * is let through, `held` JSON of reason, who and at; `def:<pod>` JSON { at, limits } of what a live pod's definition says, made
+   * anew every 10 s, dropped after 60 s; `lim:<limit>` '<kind> <size> <perMs> <0|1 byAgent>', the stricter of the definitions;
+   * `set:<limit>` JSON { size, who, reason, at, until | null }, an order that outlives deploys, dropped once `until` has passed;
+   * `used:<limit>` how many count now, `used:<limit>|<lane>` of them by lane (both may hold some that ended and were not yet
+   * purged); `n:<limit>|<lane>|<bucket>` how many one bucket counts; `want:<lane>|<pod>` what it waits for (ask-permits.lua);
+   * `order:<lane>` when it was served last, `next` the counter of that and of slots. By agent,
+   * <limit>:<agent> stands for <limit> in `used` and `n`.
+   */
+  limits(tag: string): string;
+  /**
+   * ZSET of what counts now -> epoch ms (Redis) at which it stops to count; whoever asks purges. Of slots a member is
+   * '<lane>|<pod>|<n>', one each; of tickets and tokens '<lane>|<bucket>'. Its key ends with the agent for one by agent.
+   */
+  limitUses(tag: string, limit: string, agent?: string): string;
+  /** HASH of how much each of those is, their sum, and when who waits may come again. Gone a minute after the last stops to count. */
+  limitAmounts(tag: string, limit: string, agent?: string): string;
+  /** ZSET '<lane>|<pod>' -> epoch ms (Redis) since which it waits for permits. Void once the until of its `want` has passed. */
+  limitWaiting(tag: string): string;
+  /** Pub/sub channel, no key: JSON with `kind` of what those who wait should ask about. */
+  limitNotice(tag: string): string;
 }
 
 export function createKeys(prefix: string): Keys {

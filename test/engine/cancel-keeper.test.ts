@@ -6,6 +6,7 @@ import { createMetrics } from '../../src/engine/metrics.ts';
 import { type Context, defineLane, type Handler, handle, type Job } from '../../src/index.ts';
 import { cancelAnyJob, readCancelOrders } from '../../src/path/cancel-orders.ts';
 import { showJob } from '../../src/path/inspect.ts';
+import { freeReservation } from '../../src/store/scripts/free-reservation.ts';
 import { systemClock } from '../../src/words/clock.ts';
 import type { Keys } from '../../src/words/keys.ts';
 import { gate, keysOf, RETRYING, rejection, untilState } from '../path/looking.ts';
@@ -87,6 +88,30 @@ describe('a cancel of an active job', () => {
     await untilState(world.queue(lane), first.id, 'active');
     await order(world, first.id);
     expect(await untilState(world.queue(lane), second.id, 'done')).toMatchObject({ result: 'ran' });
+  });
+
+  it('is told, and the next job runs at once, also when its reservation cannot be freed', async ({ world }) => {
+    const one = defineLane({ name: 'halted', concurrency: 1 });
+    const pod = await world.pod([
+      handle(one, { run: ({ payload }) => (payload === 'a' ? new Promise(() => {}) : 'ran') }),
+    ]);
+    const events = world.record(pod);
+    const producer = await world.producer();
+    const first = await producer.add(lane, 'a', { key: 'k' });
+    const second = await producer.add(lane, 'b');
+    await untilState(world.queue(lane), first.id, 'active');
+    const freeing = vi.spyOn(freeReservation, 'run').mockRejectedValue(new Error('READONLY'));
+    world.defer(() => freeing.mockRestore());
+    expect(await order(world, first.id)).toMatchObject({ by: 'pod' });
+    // A job that was fetched and forgotten would run again only after its lock, 20 s later.
+    expect(await untilState(world.queue(lane), second.id, 'done')).toMatchObject({ result: 'ran', attempt: 1 });
+    expect(freeing).toHaveBeenCalledTimes(1);
+    expect(events.map(({ name }) => name)).toContain('job.cancelled');
+    expect(events.map(({ name }) => name)).not.toContain('settle.refused');
+    freeing.mockRestore();
+    expect(await producer.add(lane, 'a', { key: 'k' }), 'until it runs out by itself').toMatchObject({
+      isRepeat: true,
+    });
   });
 
   it('that no pod answers says so in one line, and stays for the pod that takes the job over', async ({ world }) => {

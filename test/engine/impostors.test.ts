@@ -216,6 +216,17 @@ describe('a job whose id is a name of the queue’s own', () => {
   });
 });
 
+it('a sweep of a lane at work is one command', async ({ world }) => {
+  const queue = world.queue(lane);
+  await fill(queue);
+  const { run } = sweep(world, queue);
+  await run(); // so that Redis knows its scripts
+  const sent = vi.spyOn(world.redis, 'sendCommand');
+  world.defer(() => sent.mockRestore());
+  await run();
+  expect(sent.mock.calls.map(([command]) => command.name)).toEqual(['evalsha']);
+});
+
 describe('pods', () => {
   it.for(['wait', 'marker', 'active', 'delayed'])(
     'sweep %s away within seconds, tell it once, and run what comes after it',

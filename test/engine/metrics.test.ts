@@ -5,6 +5,7 @@ import { createMetrics, type Metrics } from '../../src/engine/metrics.ts';
 import { readPods } from '../../src/engine/presence.ts';
 import { dead, defineLane, handle } from '../../src/index.ts';
 import { createEventHub } from '../../src/words/events.ts';
+import { COUNT, limitedUpstream } from '../path/limited-upstream.ts';
 import { RETRYING, untilState } from '../path/looking.ts';
 import { it } from '../support/world.ts';
 
@@ -26,6 +27,9 @@ const CONTRACT: Record<string, string[]> = {
   oldest_waiting_seconds: ['lane'],
   pod_last_seen_timestamp_seconds: ['pod'],
   backlog_ratio: ['lane'],
+  limit_in_use: ['upstream', 'limit'],
+  limit_capacity: ['upstream', 'limit'],
+  limit_wait_seconds: ['upstream'],
   redis_memory_ratio: [],
   build_info: ['version'],
 };
@@ -50,6 +54,7 @@ describe('the metrics', () => {
   it('have the names and labels of the contract, each with a help text', async ({ world }) => {
     const metrics = createMetrics('1.2.3');
     metrics.watchLanes([world.queue(defineLane({ name: 'a' }))], async () => []);
+    metrics.watchLimits(async () => []);
     const ours = (await metrics.registry.getMetricsAsJSON()).filter(({ name }) => name.startsWith('lanekeeper_'));
     expect(ours.map(({ name }) => name.replace('lanekeeper_', '')).sort()).toEqual(Object.keys(CONTRACT).sort());
     for (const { name, help } of ours) expect(help, name).not.toBe('');
@@ -77,6 +82,7 @@ describe('the metrics', () => {
     events.emit('attempt.finished', { ...end, outcome: 'dead', class: 'gone' });
     events.emit('dead.expired', { lane: 'a', count: 7, why: 'age' });
     events.emit('dead.expired', { lane: 'a', count: 5, why: 'age' });
+    events.emit('permit.granted', { upstream: 'u', lane: 'a', waitedMs: 30 });
     events.emit('attempt.lost', { ...ref, reason: 'r' });
     events.emit('settle.refused', { ...ref, outcome: 'done' });
     events.emit('step.degraded', { ...ref, step: 's', class: 'quota', reason: 'r' });
@@ -100,6 +106,7 @@ describe('the metrics', () => {
     await is('admission_total', { verdict: 'park', gate: 'limit' }, 1);
     await is('job_duration_seconds', {}, 5);
     await is('job_wait_seconds', {}, 1);
+    expect(await valueIn(metrics, 'limit_wait_seconds', { upstream: 'u' })).toBe(1);
   });
 
   it('look up what lies in Redis at each scrape, and forget what is no longer there', async ({ world }) => {
@@ -130,6 +137,28 @@ describe('the metrics', () => {
     );
     await pod.stop('over');
     expect(await valueIn(metrics, 'pod_last_seen_timestamp_seconds', { pod: pod.name })).toBeUndefined();
+  });
+
+  it('tell of limits from one look per scrape, and forget what is no longer there', async ({ world }) => {
+    const limited = await limitedUpstream(world);
+    await limited.say('one', [COUNT]);
+    await limited.use('per-1m', { publish: 7 });
+    const metrics = createMetrics('1');
+    let looks = 0;
+    let isAway = false;
+    metrics.watchLimits(() => {
+      looks++;
+      return isAway ? Promise.reject(new Error('away')) : Promise.all([limited.look()]);
+    });
+    const labels = { upstream: 'forum', limit: 'per-1m' };
+    const text = await metrics.registry.metrics();
+    expect(text).toContain('lanekeeper_limit_in_use{upstream="forum",limit="per-1m"} 7');
+    expect(text).toContain('lanekeeper_limit_capacity{upstream="forum",limit="per-1m"} 60');
+    expect(looks).toBe(1);
+    isAway = true;
+    expect(await valueIn(metrics, 'limit_in_use', labels)).toBeUndefined();
+    isAway = false;
+    expect(await valueIn(metrics, 'limit_capacity', labels)).toBe(60);
   });
 
   it('answer what they can while Redis is away', async ({ world }) => {

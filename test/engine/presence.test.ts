@@ -3,6 +3,7 @@
 import { describe, expect, vi } from 'vitest';
 import { type PodFacts, readPods } from '../../src/engine/presence.ts';
 import { defineLane, handle } from '../../src/index.ts';
+import { redisNow } from '../../src/store/redis-now.ts';
 import { RETRYING } from '../path/looking.ts';
 import { it, type World } from '../support/world.ts';
 
@@ -21,8 +22,7 @@ const facts: PodFacts = {
 
 /** As a pod would have said it, so long ago by the clock of Redis. */
 async function saidAgo(world: World, pod: string, agoMs: number): Promise<void> {
-  const [seconds, micros] = await world.redis.time();
-  const seenAt = Math.floor(Number(seconds) * 1_000 + Number(micros) / 1_000) - agoMs;
+  const seenAt = (await redisNow(world.redis)) - agoMs;
   await world.redis.hset(world.keys.pods(), pod, JSON.stringify({ ...facts, seenAt }));
 }
 

@@ -34,7 +34,7 @@ describe('a beat', () => {
     const { retention, told, laneQueue, letters } = retaining(world, defineLane({ name: 'old', dead: { keep: '1h' } }));
     const nowAt = Date.now();
     await bury(laneQueue, { count: 450, diedAt: (n) => nowAt - (n < 430 ? 2 * HOUR : HOUR / 2) + n });
-    await retention.beat();
+    await retention.once();
     expect(told).toEqual([{ lane: 'old', count: 430, why: 'age' }]);
     expect(await letters()).toEqual(Array.from({ length: 20 }, (_, n) => letterId(430 + n)));
     expect((await keysOf(world)).filter((key) => key.includes(':j_'))).toHaveLength(20);
@@ -46,7 +46,7 @@ describe('a beat', () => {
     const { retention, told, laneQueue, letters } = retaining(world, few);
     const nowAt = Date.now();
     await bury(laneQueue, { count: 230, diedAt: () => nowAt - 1_000 });
-    await retention.beat();
+    await retention.once();
     expect(told).toEqual([{ lane: 'kept', count: 225, why: 'count' }]);
     expect(await letters()).toEqual(Array.from({ length: 5 }, (_, n) => letterId(225 + n)));
   });
@@ -55,7 +55,7 @@ describe('a beat', () => {
     const { retention, told, laneQueue, letters } = retaining(world, few);
     const nowAt = Date.now();
     await bury(laneQueue, { count: 20, diedAt: (n) => nowAt - (n < 7 ? 2 * HOUR : HOUR / 2) + n });
-    await retention.beat();
+    await retention.once();
     expect(told).toEqual([
       { lane: 'kept', count: 7, why: 'age' },
       { lane: 'kept', count: 8, why: 'count' },
@@ -66,7 +66,7 @@ describe('a beat', () => {
   it('leaves what is neither old nor too much, and says nothing (twin)', async ({ world }) => {
     const { retention, told, laneQueue, letters } = retaining(world, few);
     await bury(laneQueue, { count: 5 });
-    await retention.beat();
+    await retention.once();
     expect(told).toEqual([]);
     expect(await letters()).toHaveLength(5);
     const events = await world.redis.exists(laneQueue.backend.toKey('events'));
@@ -76,10 +76,10 @@ describe('a beat', () => {
   it('takes no more than 10,000 and leaves the rest to the next', async ({ world }) => {
     const { retention, told, laneQueue, letters, free } = retaining(world, few);
     await bury(laneQueue, { count: 10_300, diedAt: (n) => 1_700_000_000_000 + n, size: 1 });
-    await retention.beat();
+    await retention.once();
     expect(told).toEqual([{ lane: 'kept', count: 10_000, why: 'age' }]);
     await free();
-    await retention.beat();
+    await retention.once();
     expect(told.at(-1)).toEqual({ lane: 'kept', count: 300, why: 'age' });
     expect(await letters()).toEqual([]);
   });
@@ -89,7 +89,7 @@ describe('a beat', () => {
     await bury(laneQueue, { count: 3 });
     vi.useFakeTimers({ now: Date.now() + 60 * 24 * HOUR, toFake: ['Date'] });
     try {
-      await retention.beat();
+      await retention.once();
     } finally {
       vi.useRealTimers();
     }
@@ -100,7 +100,7 @@ describe('a beat', () => {
     const pods = ['a', 'b', 'c'].map((pod) => retaining(world, few, pod));
     const [first] = pods as [(typeof pods)[0]];
     await bury(first.laneQueue, { count: 500 });
-    await Promise.all(pods.map(({ retention }) => retention.beat()));
+    await Promise.all(pods.map(({ retention }) => retention.once()));
     expect(pods.map(({ told }) => told.length).sort()).toEqual([0, 0, 1]);
     expect(await world.redis.pttl(world.keys.retention(few))).toBeLessThan(RETENTION_MS);
     // Without the guard (twin): each finds its turn free.
@@ -110,7 +110,7 @@ describe('a beat', () => {
     const twins = pods.map(({ laneQueue, events }) =>
       createRetention({ pod: 'x', redis: unguarded, keys: world.keys, lanes: [{ lane: few, laneQueue }], events }),
     );
-    await Promise.all(twins.map((twin) => twin.beat()));
+    await Promise.all(twins.map((twin) => twin.once()));
     const counted = pods.flatMap(({ told }) => told).reduce((sum, { count }) => sum + count, 0);
     expect(counted).toBe(2 * 495);
     expect(await first.letters()).toHaveLength(5);
@@ -122,10 +122,10 @@ describe('a beat', () => {
     const clean = laneQueue.backend.cleanJobsByState.bind(laneQueue.backend);
     const spy = vi.spyOn(laneQueue.backend, 'cleanJobsByState');
     spy.mockImplementationOnce(clean).mockRejectedValueOnce(new Error('OOM'));
-    await retention.beat();
+    await retention.once();
     expect(failing).toEqual([{ what: 'retention', reason: 'OOM' }]);
     await free();
-    await retention.beat();
+    await retention.once();
     expect(told.reduce((sum, { count }) => sum + count, 0)).toBe(500);
   });
 });

@@ -53,7 +53,7 @@ it('100,000 expired letters leave in beats of 10,000, each counted', async ({ wo
   const failed = laneQueue.backend.toKey('failed');
   for (let beat = 1; beat <= 10; beat++) {
     await redis.del(keys.retention(lane));
-    await retention.beat();
+    await retention.once();
     expect((await redis.zrange(failed, 0, '0'))[0], 'oldest first').toBe(
       beat < 10 ? letterId(beat * 10_000) : undefined,
     );

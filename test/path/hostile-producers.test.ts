@@ -1,25 +1,16 @@
 // What a plain BullMQ producer may hand in, at its worst: each job ends, or waits harmlessly; the lane goes on, and every look at
 // such a job answers without a control character.
 
-import { type JobsOptions, Queue } from 'bullmq';
+import type { JobsOptions } from 'bullmq';
 import { describe, expect } from 'vitest';
 import { publish } from '../../queues/publish.ts';
-import { handle, type Lane } from '../../src/index.ts';
+import { handle } from '../../src/index.ts';
 import { explainJob, listJobs, showJob } from '../../src/path/inspect.ts';
 import { it, type World } from '../support/world.ts';
-import { untilState } from './looking.ts';
+import { plainQueue, untilState } from './looking.ts';
 
 const POST = { title: 'Hello', body: 'World' };
 const DEEP = `${'['.repeat(8_000)}${']'.repeat(8_000)}`;
-
-function plainQueue(world: World, lane: Lane): Queue {
-  const { hostname: host, port, username, password } = new URL(world.redisUrl);
-  const connection = { host, port: Number(port), username: username || undefined, password: password || undefined };
-  const queue = new Queue(lane.name, { prefix: `${world.prefix}:q:{${lane.tag}}`, connection });
-  queue.on('error', () => {});
-  world.defer(() => queue.close());
-  return queue;
-}
 
 describe('a plain producer', () => {
   const wrongData: [string, string, RegExp[]][] = [

@@ -6,8 +6,9 @@ import { dead, defineLane, handle } from '../../src/index.ts';
 import { dropDead, removeLetter, replayDead, replayLetter } from '../../src/path/dead-letters.ts';
 import { listJobs, showJob } from '../../src/path/inspect.ts';
 import { dropLetters, type OperationOptions, replayLetters } from '../../src/path/letter-operation.ts';
-import { redisNow, walkLetters } from '../../src/path/letters.ts';
+import { walkLetters } from '../../src/path/letters.ts';
 import type { LaneQueue } from '../../src/store/lane-queue.ts';
+import { redisNow } from '../../src/store/redis-now.ts';
 import { systemClock } from '../../src/words/clock.ts';
 import { JOB_FIELDS } from '../../src/words/keys.ts';
 import { it } from '../support/world.ts';
@@ -127,8 +128,8 @@ describe('replaying many', () => {
   it('without that bound would see them again (twin)', async ({ world }) => {
     const queue = world.queue(lane);
     await bury(queue, { count: 60 });
-    const begunAt = await redisNow(queue);
-    const again = await redisNow(queue);
+    const begunAt = await redisNow(queue.redis);
+    const again = await redisNow(queue.redis);
     const seen: string[] = [];
     let isFirst = true;
     for await (const page of walkLetters(queue, again + 60_000)) {
@@ -144,7 +145,7 @@ describe('replaying many', () => {
   it('gives no second life to one that died again by a clock that is behind', async ({ world }) => {
     const queue = world.queue(lane);
     await bury(queue, { count: 1 });
-    const begunAt = await redisNow(queue);
+    const begunAt = await redisNow(queue.redis);
     const letter = { id: letterId(0), diedAt: begunAt - 1_000 };
     const diesAgain = async () => {
       await queue.redis.lrem(queue.backend.toKey('wait'), 0, letter.id);

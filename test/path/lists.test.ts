@@ -103,6 +103,21 @@ describe('a list', () => {
     expect(await payloads(world)).toHaveLength(1);
   });
 
+  it.for([
+    ['content', 'content', 0],
+    ['content', 'content', 2],
+    ["the lane's word", (payload: unknown) => String(payload), 0],
+    ['key', undefined, 3],
+  ] as const)('deduped by %s asks before the write of explicit keys alone', async ([, dedupe, keyed], { world }) => {
+    const redis = await connectRedis(world.redisUrl, 'producer');
+    const producer = openProducer(redis, world.redisUrl, world.prefix, systemClock);
+    world.defer(() => producer.close().then(() => redis.disconnect()));
+    const asked = vi.spyOn(redis, 'mget');
+    const deduped = defineLane({ name: 'list', ...(dedupe && { dedupe }) });
+    await producer.addMany(deduped, [...items(20), ...items(keyed, 'k')]);
+    expect(asked.mock.calls.map(([keys]) => keys?.length)).toEqual(keyed > 0 ? [keyed] : []);
+  });
+
   it('that says two things under one key is refused whole; one thing twice is one job', async ({ world }) => {
     const producer = await world.producer();
     const refused = await rejection(

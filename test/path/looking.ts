@@ -1,6 +1,8 @@
-// Looks that many tests of the path share: wait until a job is somewhere, and read what stands in Redis.
+// What many tests of the path share: wait until a job is somewhere, read what stands in Redis, add as those who know us not.
 
+import { Queue } from 'bullmq';
 import { expect, vi } from 'vitest';
+import type { Lane } from '../../src/index.ts';
 import { type JobView, showJob } from '../../src/path/inspect.ts';
 import type { JobState } from '../../src/path/job-state.ts';
 import type { LaneQueue } from '../../src/store/lane-queue.ts';
@@ -21,6 +23,17 @@ export async function keysOf({ redis, prefix }: World): Promise<string[]> {
   const keys: string[] = [];
   for await (const found of redis.scanStream({ match: `${prefix}:*`, count: 1_000 })) keys.push(...(found as string[]));
   return keys.sort();
+}
+
+/** What a service has that knows BullMQ and the wire contract, and nothing of ours. */
+export function plainQueue(world: World, lane: Lane): Queue {
+  const queue = new Queue(lane.name, {
+    prefix: `${world.prefix}:q:{${lane.tag}}`,
+    connection: { url: world.redisUrl },
+  });
+  queue.on('error', () => {});
+  world.defer(() => queue.close());
+  return queue;
 }
 
 /** A promise with its ends, and whether it was waited for. */

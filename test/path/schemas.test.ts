@@ -2,14 +2,13 @@
 // wrong field at once, at the pod with what the schema made of the payload, once.
 
 import { type } from 'arktype';
-import { Queue } from 'bullmq';
 import * as v from 'valibot';
 import { describe, expect } from 'vitest';
 import { z } from 'zod';
 import { defineLane, handle, type Lane } from '../../src/index.ts';
 import { listJobs } from '../../src/path/inspect.ts';
-import { it, type World } from '../support/world.ts';
-import { rejection, untilState } from './looking.ts';
+import { it } from '../support/world.ts';
+import { plainQueue, rejection, untilState } from './looking.ts';
 
 const zodPost = z.object({
   title: z.string().min(1),
@@ -133,12 +132,3 @@ it('a schema that has to wait refuses at both doors what it found out', async ({
     await pod.stop('the next schema', 0);
   }
 });
-
-function plainQueue(world: World, lane: Lane): Queue {
-  const { hostname: host, port, username, password } = new URL(world.redisUrl);
-  const connection = { host, port: Number(port), username: username || undefined, password: password || undefined };
-  const queue = new Queue(lane.name, { prefix: `${world.prefix}:q:{${lane.tag}}`, connection });
-  queue.on('error', () => {});
-  world.defer(() => queue.close());
-  return queue;
-}

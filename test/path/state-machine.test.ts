@@ -1,7 +1,7 @@
 // A job's states against a model, on a real lane with a pod: whatever is done to it in whatever order, it lies in exactly one set,
 // an attempt is used by a failure and by nothing else, and done and dead are final until somebody replays.
 
-import { Queue } from 'bullmq';
+import type { Queue } from 'bullmq';
 import fc from 'fast-check';
 import { describe, expect, vi } from 'vitest';
 import { dead, defineLane, handle, type Job, type Producer, park, retry, UpstreamError } from '../../src/index.ts';
@@ -10,7 +10,7 @@ import { replayDead } from '../../src/path/dead-letters.ts';
 import { showJob } from '../../src/path/inspect.ts';
 import type { LaneQueue } from '../../src/store/lane-queue.ts';
 import { it, type World } from '../support/world.ts';
-import { RETRYING, rejection } from './looking.ts';
+import { plainQueue, RETRYING, rejection } from './looking.ts';
 
 const ATTEMPTS = 2;
 const lane = defineLane({ name: 'machine', retry: { attempts: ATTEMPTS, backoff: [1], jitter: 0 }, concurrency: 100 });
@@ -208,7 +208,7 @@ describe('a job', () => {
       world,
       queue: world.queue(lane),
       producer: await world.producer(),
-      plain: plainQueue(world),
+      plain: plainQueue(world, lane),
       running,
       fences,
       broken,
@@ -239,12 +239,3 @@ describe('a job', () => {
     expect(await setsOf(real, id)).toEqual(['wait', 'active']);
   });
 });
-
-function plainQueue(world: World): Queue {
-  const { hostname: host, port, username, password } = new URL(world.redisUrl);
-  const connection = { host, port: Number(port), username: username || undefined, password: password || undefined };
-  const queue = new Queue(lane.name, { prefix: `${world.prefix}:q:{${lane.tag}}`, connection });
-  queue.on('error', () => {});
-  world.defer(() => queue.close());
-  return queue;
-}

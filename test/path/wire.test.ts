@@ -1,29 +1,14 @@
 // Any BullMQ producer may feed a lane, with or without our envelope; the lane's policy wins over what its job says.
 
-import { type JobsOptions, Queue } from 'bullmq';
+import type { JobsOptions } from 'bullmq';
 import { describe, expect } from 'vitest';
 import { z } from 'zod';
-import { defineLane, defineUpstream, handle, type Job, type Lane } from '../../src/index.ts';
-import { it, type World } from '../support/world.ts';
-import { untilState } from './looking.ts';
+import { defineLane, defineUpstream, handle, type Job } from '../../src/index.ts';
+import { it } from '../support/world.ts';
+import { plainQueue, untilState } from './looking.ts';
 
 const forum = defineUpstream({ name: 'forum' });
 const retry = { attempts: 3, backoff: [0], jitter: 0 };
-
-/** As a program in another house would: nothing of ours but the prefix. */
-function plainQueue(world: World, lane: Lane): Queue {
-  const { hostname, port, username, password } = new URL(world.redisUrl);
-  const connection = {
-    host: hostname,
-    port: Number(port),
-    username: username || undefined,
-    password: password || undefined,
-  };
-  const queue = new Queue(lane.name, { prefix: `${world.prefix}:q:{${lane.tag}}`, connection });
-  queue.on('error', () => {});
-  world.defer(() => queue.close());
-  return queue;
-}
 
 describe('a plain producer', () => {
   it('hands in plain data, or our envelope around it, under any name', async ({ world }) => {

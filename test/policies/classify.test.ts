@@ -3,12 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { classifyAnswer, classifyThrown, readRetryAfter } from '../../src/policies/classify.ts';
+import { classifyAnswer, classifyThrown } from '../../src/policies/classify.ts';
 import { FAILURE_CLASSES, UpstreamError } from '../../src/words/failure.ts';
-
-const NOW = Date.UTC(2030, 0, 1);
-/** BullMQ keeps no later instant exactly; a job parked beyond it would never be seen again. */
-const MAX_EPOCH_MS = Date.UTC(10_000, 0, 1) - 1;
 
 describe('an answer', () => {
   it.each([
@@ -104,68 +100,5 @@ describe('what a handler threw', () => {
     revoke();
     expect(classifyThrown(booby)).toBe('transient');
     expect(classifyThrown(proxy)).toBe('transient');
-  });
-});
-
-describe('when to come back', () => {
-  const inSeconds = (seconds: number) => NOW + seconds * 1_000;
-  it.each([
-    ['seconds', { 'retry-after': '120' }, inSeconds(120)],
-    ['a fraction of a second', { 'retry-after': '0.25' }, NOW + 250],
-    ['now', { 'retry-after': '0' }, NOW],
-    ['with blanks around', { 'retry-after': '  5  ' }, inSeconds(5)],
-    ['an HTTP date', { 'retry-after': new Date(inSeconds(90)).toUTCString() }, inSeconds(90)],
-    ['a date that has passed', { 'retry-after': new Date(NOW - 1_000).toUTCString() }, NOW - 1_000],
-    ['milliseconds', { 'retry-after-ms': '250' }, NOW + 250],
-    ['milliseconds before seconds', { 'retry-after-ms': '250', 'retry-after': '9' }, NOW + 250],
-    [
-      'reset in epoch seconds',
-      { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(inSeconds(60) / 1_000) },
-      inSeconds(60),
-    ],
-    [
-      'reset in epoch milliseconds',
-      { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(inSeconds(60)) },
-      inSeconds(60),
-    ],
-    ['reset in seconds from now', { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '60' }, inSeconds(60)],
-    [
-      'retry-after before reset',
-      { 'retry-after': '5', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '60' },
-      inSeconds(5),
-    ],
-  ])('is read from %s', (_, headers, at) => {
-    expect(readRetryAfter(new Headers(headers as Record<string, string>), NOW)).toBe(at);
-  });
-
-  it.each([
-    ['no header', {}],
-    ['nonsense', { 'retry-after': 'soon' }],
-    ['an empty text', { 'retry-after': '' }],
-    ['a negative number', { 'retry-after': '-5' }],
-    ['words behind a number', { 'retry-after': '5 minutes' }],
-    ['an exponent', { 'retry-after': '1e3' }],
-    ['a reset while something remains', { 'x-ratelimit-remaining': '3', 'x-ratelimit-reset': '60' }],
-    ['a reset without what remains', { 'x-ratelimit-reset': '60' }],
-    ['nonsense in milliseconds', { 'retry-after-ms': 'soon' }],
-    ['more digits than a number has', { 'retry-after': '9'.repeat(400) }],
-    ['a million years', { 'retry-after': '31536000000000' }],
-    ['a date a million years off', { 'retry-after': 'Fri, 01 Jan 99999 00:00:00 GMT' }],
-    ['a reset a million years off', { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '9'.repeat(20) }],
-  ])('is null for %s', (_, headers) => {
-    expect(readRetryAfter(new Headers(headers as Record<string, string>), NOW)).toBeNull();
-  });
-
-  it('is null or an instant at which a job can be woken, for any headers', () => {
-    const text = fc.oneof(fc.stringMatching(/^\d{1,400}(\.\d{1,9})?$/), fc.stringMatching(/^[ -~]{0,30}$/));
-    const names = fc.constantFrom('retry-after', 'retry-after-ms', 'x-ratelimit-reset');
-    fc.assert(
-      fc.property(fc.dictionary(names, text), (given) => {
-        const at = readRetryAfter(new Headers({ ...given, 'x-ratelimit-remaining': '0' }), NOW);
-        if (at === null) return;
-        expect(Number.isFinite(at)).toBe(true);
-        expect(at).toBeLessThanOrEqual(MAX_EPOCH_MS);
-      }),
-    );
   });
 });

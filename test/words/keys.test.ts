@@ -24,8 +24,27 @@ const make = {
   full: (keys: ReturnType<typeof createKeys>) => keys.full(),
   retention: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.retention({ name: other, tag }),
   ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
+  limits: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limits(tag),
+  limitUses: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
+    keys.limitUses(tag, `per-1m-by-agent:${other}`),
+  limitAmounts: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
+    keys.limitAmounts(tag, 'per-1m-by-agent', other),
+  limitWaiting: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitWaiting(tag),
+  limitNotice: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitNotice(tag),
 };
-const ofUpstream = ['queuePrefix', 'reservation', 'journal', 'orphans', 'pause', 'retention'] as const;
+const ofUpstream = [
+  'queuePrefix',
+  'reservation',
+  'journal',
+  'orphans',
+  'pause',
+  'retention',
+  'limits',
+  'limitUses',
+  'limitAmounts',
+  'limitWaiting',
+  'limitNotice',
+] as const;
 
 describe('a key', () => {
   it('is known to this test, whichever function makes it', () => {

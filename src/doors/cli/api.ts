@@ -8,6 +8,7 @@ import { createLog, logEvents } from '../../engine/log.ts';
 import { createMetrics } from '../../engine/metrics.ts';
 import { createOverdueWatch } from '../../engine/overdue.ts';
 import { readPods } from '../../engine/presence.ts';
+import { lookAtLimits } from '../../path/limit-look.ts';
 import { connectRedis } from '../../store/connect.ts';
 import { openLaneQueue } from '../../store/lane-queue.ts';
 import { systemClock } from '../../words/clock.ts';
@@ -19,7 +20,7 @@ import { findRedisUrl, loadAndWarn, readSettings } from './session.ts';
 
 export async function runApi(options: { dir: string }, version: string): Promise<void> {
   const config = readSettings(options);
-  const { lanes } = await loadAndWarn(config.dir, 'definitions');
+  const { lanes, upstreams } = await loadAndWarn(config.dir, 'definitions');
   const redis = await connectRedis(await findRedisUrl(config), 'producer', 10_000);
   const log = createLog(config.logLevel, 'api');
   const keys = createKeys(config.prefix);
@@ -31,6 +32,7 @@ export async function runApi(options: { dir: string }, version: string): Promise
     () => readPods(redis, keys),
     (lane) => lanes.get(lane)?.backlog,
   );
+  metrics.watchLimits(() => Promise.all([...upstreams.values()].map((one) => lookAtLimits(redis, keys, one))));
   const events = createEventHub((error) => log.error({ err: error }, 'listener.failed'));
   logEvents(log, events);
   metrics.subscribe(events);

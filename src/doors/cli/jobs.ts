@@ -5,6 +5,7 @@ import { alarmsOf, readAlarms } from '../../engine/alarms.ts';
 import { cancelAnyJob, findCancelOrder } from '../../path/cancel-orders.ts';
 import { countJobs, explainJob, isJobState, listJobs } from '../../path/inspect.ts';
 import { JOB_STATES } from '../../path/job-state.ts';
+import { lookAtLimits } from '../../path/limit-look.ts';
 import { readPause, sayPause } from '../../path/pause.ts';
 import type { AddOptions } from '../../path/producer.ts';
 import { systemClock } from '../../words/clock.ts';
@@ -78,6 +79,9 @@ export function addJobCommands(program: Command): void {
         pause: await readPause(laneQueue, keys),
         cancel: await findCancelOrder(redis, keys, job),
         alarms: alarmsOf(await readAlarms(redis, keys), lane.name, systemClock.now()),
+        ...(job.state === 'waiting' && lane.upstream?.limits
+          ? { limits: await lookAtLimits(redis, keys, lane.upstream, job.agent ?? undefined) }
+          : {}),
       }));
       if (options.json) return sayJson(why);
       const nowAt = systemClock.now();

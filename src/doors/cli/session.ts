@@ -7,6 +7,7 @@ import { createJournal, type Journal } from '../../engine/journal.ts';
 import { type PodSeen, readPods } from '../../engine/presence.ts';
 import type { Lane } from '../../path/lane.ts';
 import { openProducer, type Producer } from '../../path/producer.ts';
+import type { Upstream } from '../../path/upstream.ts';
 import { connectRedis, type Redis } from '../../store/connect.ts';
 import { readRunning } from '../../store/embedded-running.ts';
 import { type LaneQueue, openLaneQueue } from '../../store/lane-queue.ts';
@@ -66,6 +67,7 @@ export interface Session extends AsyncDisposable {
   readonly who: string;
   readonly producer: Producer;
   lane(name: string): Lane;
+  upstream(name: string): Upstream;
   queue(lane: Lane): LaneQueue;
   /** Pods alive now that run the lane; all of them without one. */
   pods(lane?: Lane): Promise<PodSeen[]>;
@@ -96,6 +98,12 @@ export async function openSession(options: DirOption): Promise<Session> {
       if (lane) return lane;
       const known = [...definitions.lanes.keys()].join(', ') || 'none';
       throw new LanekeeperError('LK_UNKNOWN', `no lane ${quote(name)} in ${config.dir}: expected one of ${known}`);
+    },
+    upstream(name) {
+      const upstream = definitions.upstreams.get(name);
+      if (upstream) return upstream;
+      const known = [...definitions.upstreams.keys()].join(', ') || 'none';
+      throw new LanekeeperError('LK_UNKNOWN', `no upstream ${quote(name)} in ${config.dir}: expected one of ${known}`);
     },
     queue(lane) {
       const open = queues.get(lane.name) ?? openLaneQueue(redis, keys, lane);

@@ -136,7 +136,7 @@ local function laneOf(name, weight)
   if not lane then
     lane = { weight = weight, level = 0, last = 0 }
     lanes[name] = lane
-    local wanted = { 'last:' .. name }
+    local wanted = { 'order:' .. name }
     for _, limit in ipairs(counts) do wanted[#wanted + 1] = 'used:' .. limit.name .. '|' .. name end
     if slots then wanted[#wanted + 1] = 'used:' .. slots.name .. '|' .. name end
     local seen = redis.call('HMGET', hash, unpack(wanted))
@@ -171,7 +171,8 @@ if #members > 0 then
   for i, member in ipairs(members) do
     local list = {}
     for value in (wants[i] or ''):gmatch('%S+') do list[#list + 1] = tonumber(value) end
-    if not list[4] or list[4] < now then
+    -- Gone, or called and did not come: it asks again when it is well.
+    if not list[4] or list[4] < now or (list[5] > 0 and list[5] <= now - 30 and member ~= self) then
       redis.call('ZREM', waiting, member)
       redis.call('HDEL', hash, 'want:' .. member)
     elseif member == self then
@@ -259,8 +260,8 @@ if not isShut then
     end
     freeSlots, freeTickets = freeSlots - addSlots, freeTickets - addTickets
     rise(bestLane, addTickets, addSlots)
-    bestLane.last = redis.call('HINCRBY', hash, 'seq', 1)
-    redis.call('HSET', hash, 'last:' .. (best == 'self' and ask.lane or best.name), bestLane.last)
+    bestLane.last = redis.call('HINCRBY', hash, 'next', 1)
+    redis.call('HSET', hash, 'order:' .. (best == 'self' and ask.lane or best.name), bestLane.last)
   end
 end
 for _, other in ipairs(others) do
@@ -275,7 +276,7 @@ end
 -- Granted.
 local ids = {}
 for _ = 1, gotSlots do
-  local id = self .. '|' .. redis.call('HINCRBY', hash, 'seq', 1)
+  local id = self .. '|' .. redis.call('HINCRBY', hash, 'next', 1)
   redis.call('ZADD', slots.key, now + ask.slotMs, id)
   ids[#ids + 1] = id
 end

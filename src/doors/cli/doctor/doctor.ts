@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Definitions, loadDefinitions } from '../../../engine/definitions.ts';
 import { fingerprint } from '../../../engine/fingerprint.ts';
-import { readPods, redisNow } from '../../../engine/presence.ts';
+import { readPods } from '../../../engine/presence.ts';
+import { lookAtLimits } from '../../../path/limit-look.ts';
 import { connectRedis, type Redis } from '../../../store/connect.ts';
 import { readInfo } from '../../../store/redis-info.ts';
+import { redisNow } from '../../../store/redis-now.ts';
 import { systemClock } from '../../../words/clock.ts';
 import { withoutPassword } from '../../../words/config.ts';
 import { toError } from '../../../words/errors.ts';
@@ -15,6 +17,7 @@ import { dirCommand } from '../options.ts';
 import { sayJson } from '../print.ts';
 import { findRedisUrl, readSettings } from '../session.ts';
 import { type Finding, fail, ok, sayFinding, warn } from './finding.ts';
+import { checkLimits } from './limits.ts';
 import { checkCommand, checkFiles, checkNode, checkServer, readFileLimit } from './machine.ts';
 import { checkClock, checkPods } from './pods.ts';
 import { checkConnections, checkEviction, checkMemory, checkPersistence, checkVersion } from './redis.ts';
@@ -75,8 +78,11 @@ async function* examine(options: { dir: string }): AsyncGenerator<Finding> {
   }
   try {
     yield* examineRedis(redis);
-    const pods = (await readPods(redis, createKeys(config.prefix))).filter(({ isAlive }) => isAlive);
+    const keys = createKeys(config.prefix);
+    const pods = (await readPods(redis, keys)).filter(({ isAlive }) => isAlive);
     yield* checkPods(pods, new Map(lanes.map((lane) => [lane.name, fingerprint(lane)])));
+    const upstreams = [...(definitions?.upstreams.values() ?? [])];
+    yield* checkLimits(await Promise.all(upstreams.map((upstream) => lookAtLimits(redis, keys, upstream))));
   } catch (error) {
     yield fail('redis', toError(error).message, 'give this user the right to ask, or look again when it answers');
   } finally {

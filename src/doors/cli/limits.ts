@@ -1,0 +1,151 @@
+// The command about limits: look at them, and change them while everything runs.
+
+import { Argument, type Command } from 'commander';
+import { sayClosed, sayDrift, sayHold, sayLane, sayOverride } from '../../path/limit-lines.ts';
+import { type LimitSeen, type LimitsSeen, lookAtLimits } from '../../path/limit-look.ts';
+import { type LimitChange, type LimitOrder, resetLimit, setLimit } from '../../path/limit-orders.ts';
+import { toInstant } from '../../words/clock.ts';
+import { formatDuration } from '../../words/duration.ts';
+import { quote } from '../../words/errors.ts';
+import { dirCommand, reason as toReason } from './options.ts';
+import { hint, say, sayFacts, sayJson, sayTable } from './print.ts';
+import { openSession, type Session } from './session.ts';
+
+type Action = 'set' | 'reset';
+
+interface LimitsOptions {
+  dir: string;
+  json?: boolean;
+  reason?: string;
+  for?: string;
+}
+
+/** In line are shown at the most so many; JSON has all. */
+const MAX_WAITING = 10;
+const BAR = 10;
+
+export function addLimitsCommand(program: Command): void {
+  dirCommand(
+    program,
+    'limits',
+    'show the limits of upstreams and what is in use; set one for all pods at once, or reset it',
+  )
+    .argument('[upstream]', 'only this one')
+    .addArgument(new Argument('[action]', 'what to do').choices(['set', 'reset']))
+    .argument('[limit]', 'the limit, as shown; reset without one resets all')
+    .argument('[value]', 'for set: the size, 1 or more')
+    .option('--reason <text>', 'for set and reset: why, for the journal and for whoever asks', toReason)
+    .option('--for <duration>', 'for set: until then; without it until somebody resets it')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ lanekeeper limits\n  $ lanekeeper limits forum set concurrent 2 --for 30m --reason "they are slow today"\n  $ lanekeeper limits forum reset concurrent --reason "they are well again"\n',
+    )
+    .action(
+      async (
+        name: string | undefined,
+        action: Action | undefined,
+        limit: string | undefined,
+        value: string | undefined,
+        options: LimitsOptions,
+        self: Command,
+      ) => {
+        const complaint = findMisuse(action, limit, value, options);
+        if (complaint) {
+          const words = ['limits', name, action].filter((word) => word !== undefined);
+          self.error(`error: '${words.join(' ')}' ${complaint}`, { exitCode: 2 });
+        }
+        await using session = await openSession(options);
+        if (name === undefined) return await show(session, [...session.definitions.upstreams.values()], options);
+        const upstream = session.upstream(name);
+        if (action === undefined) return await show(session, [upstream], options, name);
+        const { redis, keys, who, append } = session;
+        const order: LimitOrder = { redis, keys, upstream, who, reason: options.reason ?? '', append };
+        if (action === 'reset') {
+          const changes = await resetLimit(order, limit);
+          return options.json ? sayJson(changes) : sayReset(changes, name);
+        }
+        const change = await setLimit(order, limit ?? '', { size: toNumber(value ?? ''), for: options.for });
+        return options.json ? sayJson(change) : say(saySet(change));
+      },
+    );
+}
+
+function findMisuse(
+  action: Action | undefined,
+  limit: string | undefined,
+  value: string | undefined,
+  options: LimitsOptions,
+): string | undefined {
+  if (action === 'set' && value === undefined)
+    return `needs ${limit === undefined ? 'a limit and a value' : 'a value'}`;
+  if (action === 'reset' && value !== undefined) return `takes no value, got ${quote(value)}`;
+  if (action !== 'set' && options.for !== undefined) return 'takes no --for: it is for set';
+  if (action !== undefined && options.reason === undefined) return 'needs --reason: it is kept with the order';
+  if (action === undefined && options.reason !== undefined) return 'takes no --reason: it is for set and reset';
+  return undefined;
+}
+
+/** What is no plain number is left as it came, for the complaint about it. */
+function toNumber(value: string): number | string {
+  return /^-?\d{1,20}(\.\d+)?$/.test(value) ? Number(value) : value;
+}
+
+async function show(
+  { redis, keys }: Session,
+  upstreams: Parameters<typeof lookAtLimits>[2][],
+  options: LimitsOptions,
+  only?: string,
+): Promise<void> {
+  const seen = await Promise.all(upstreams.map((upstream) => lookAtLimits(redis, keys, upstream)));
+  if (options.json) return sayJson(only === undefined ? seen : seen[0]);
+  const limited = seen.filter(({ limits, unused }) => limits.length > 0 || unused.length > 0);
+  if (limited.length === 0) return hint(`${only ?? 'no upstream of this folder'} has ${only ? 'no ' : ''}limits`);
+  sayTable(
+    ['UPSTREAM', 'LIMIT', 'USE', 'IN USE', 'SIZE', 'BY LANE', 'NOTE'],
+    limited.flatMap((one) => one.limits.map((limit) => toRow(one, limit))),
+  );
+  sayFacts(limited.flatMap(toFacts));
+}
+
+function toRow({ upstream, seenAt }: LimitsSeen, limit: LimitSeen): unknown[] {
+  const { limit: name, inUse, size, agent, byLane } = limit;
+  const filled = Math.min(BAR, Math.ceil((inUse / size) * BAR));
+  const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
+  const use = agent === null ? inUse : `${inUse} (${agent})`;
+  return [upstream, name, bar, use, size, byLane.map(sayLane).join(', ') || null, sayOverride(limit, seenAt) ?? null];
+}
+
+function toFacts(seen: LimitsSeen): [string, string | undefined][] {
+  const { upstream, waiting, drift, unused, seenAt } = seen;
+  const shown = waiting.slice(0, MAX_WAITING).map(({ lane, pod, want, sinceAt, place }) => {
+    return `${place}. ${lane} on ${pod} wants ${want}, for ${formatDuration(Math.max(0, seenAt - sinceAt))}`;
+  });
+  if (waiting.length > MAX_WAITING) shown.push(`and ${waiting.length - MAX_WAITING} more`);
+  return [
+    [`${upstream} lost`, sayClosed(seen)],
+    [`${upstream} hold`, sayHold(seen)],
+    [`${upstream} waiting`, shown.join('\n')],
+    [`${upstream} drift`, drift.map(sayDrift).join('\n')],
+    [
+      `${upstream} unused`,
+      unused.map((order) => `${order.limit}: an order of ${order.who}, but no such limit`).join('\n'),
+    ],
+  ];
+}
+
+function saySet({ upstream, limit, before, after, definedSize, untilAt, inUse }: LimitChange): string {
+  const parts = [`set ${limit} of ${upstream} from ${before} to ${after}, for all pods`];
+  if (untilAt !== null) parts.push(`until ${toInstant(untilAt)}`);
+  if (definedSize !== null && after !== null && after > definedSize)
+    parts.push(`more than the ${definedSize} of its definition`);
+  if (after !== null && inUse > after)
+    parts.push(`${inUse} are in use: nothing new is granted until fewer than ${after} are`);
+  return parts.join('; ');
+}
+
+function sayReset(changes: readonly LimitChange[], upstream: string): void {
+  if (changes.length === 0) hint(`${upstream}: nothing changed: no order stood`);
+  for (const { limit, before, after } of changes) {
+    say(`reset ${limit} of ${upstream} from ${before} to ${after ?? 'nothing: no definition has it'}`);
+  }
+}

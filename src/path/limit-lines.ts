@@ -1,0 +1,53 @@
+// An upstream's limits in words, one line per thing: `limits`, `why` and `doctor` say the same.
+
+import { formatDuration } from '../words/duration.ts';
+import type { Drift } from './limit-definitions.ts';
+import type { LimitSeen, LimitsSeen } from './limit-look.ts';
+
+const MAX_NAMES = 5;
+
+export function some(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_NAMES).join(', ');
+  return names.length > MAX_NAMES ? `${shown} and ${names.length - MAX_NAMES} more` : shown;
+}
+
+/** '3 of 3 concurrent are in use (publish on pod-1 2, collect on pod-2 1)'. */
+export function sayUse({ limit, inUse, size, agent, holders, byLane }: LimitSeen): string {
+  const by = holders.length > 0 ? holders.map((h) => `${h.lane} on ${h.pod} ${h.count}`) : byLane.map(sayLane);
+  const ofAgent = agent === null ? '' : ` of agent ${agent}`;
+  return `${inUse} of ${size} ${limit} are in use${ofAgent}${by.length > 0 ? ` (${some(by)})` : ''}`;
+}
+
+export function sayLane({ lane, count }: LimitSeen['byLane'][number]): string {
+  return `${lane} ${count}`;
+}
+
+export function sayOverride(
+  { size, definedSize, override }: Pick<LimitSeen, 'size' | 'definedSize' | 'override'>,
+  nowAt: number,
+): string | undefined {
+  if (!override) return undefined;
+  const { who, reason, untilAt } = override;
+  return `${size}, not ${definedSize}, by order of ${who}${forMore(untilAt, nowAt)}: ${reason}`;
+}
+
+export function sayHold({ hold, seenAt }: LimitsSeen): string | undefined {
+  if (!hold) return undefined;
+  const by = hold.who === null ? '' : ` by ${hold.who}`;
+  return `nobody is let through${forMore(hold.untilAt, seenAt)}, told${by}: ${hold.reason ?? 'no reason given'}`;
+}
+
+export function sayClosed({ closedUntilAt, seenAt }: LimitsSeen): string | undefined {
+  return closedUntilAt === null
+    ? undefined
+    : `Redis lost what was in use: nothing is granted${forMore(closedUntilAt, seenAt)}`;
+}
+
+export function sayDrift({ limit, sizes }: Drift): string {
+  const groups = sizes.map(({ size, pods }) => `${size ?? 'none'} on ${some(pods)}`);
+  return `${limit} is ${groups.join('; ')}: the stricter holds`;
+}
+
+function forMore(untilAt: number | null, nowAt: number): string {
+  return untilAt === null ? ' until it is reset' : ` for ${formatDuration(Math.max(0, untilAt - nowAt))} more`;
+}

@@ -1,0 +1,110 @@
+// Orders that change an upstream's limits while everything runs: set one to a size, with or without an end, or go back to what
+// the definitions say. An order outlives deploys; every pod hears of it at once, and the journal by whom and why.
+
+import type { Redis } from '../store/connect.ts';
+import { setLimit as writeLimit } from '../store/scripts/set-limit.ts';
+import { DURATION_FORM, toDurationMs } from '../words/duration.ts';
+import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
+import type { Events } from '../words/events.ts';
+import type { Keys } from '../words/keys.ts';
+import { type LimitSeen, lookAtLimits } from './limit-look.ts';
+import type { Upstream } from './upstream.ts';
+
+/** Beyond, a limit limits nothing. */
+const MAX_SIZE = 1_000_000_000;
+
+export interface LimitOrder {
+  redis: Redis;
+  keys: Keys;
+  upstream: Upstream;
+  who: string;
+  reason: string;
+  append: <N extends 'limit.set' | 'limit.reset'>(what: N, data: Events[N]) => Promise<void>;
+}
+
+export interface LimitChange {
+  upstream: string;
+  limit: string;
+  /** Sizes in force; null for an order that stood for a limit which nobody defines. */
+  before: number | null;
+  after: number | null;
+  definedSize: number | null;
+  untilAt: number | null;
+  /** As seen right after. More than `after`: nothing is granted until it has drained. */
+  inUse: number;
+}
+
+export async function setLimit(
+  order: LimitOrder,
+  limit: string,
+  wanted: { size: unknown; for?: unknown },
+): Promise<LimitChange> {
+  const { redis, keys, upstream, reason } = order;
+  const known = await findLimits(order);
+  const seen = known.limits.find((one) => one.limit === limit);
+  if (!seen) throw unknownLimit(upstream, limit, known.limits);
+  const size = toSize(`limit ${quote(limit)} of upstream ${quote(upstream.name)}`, wanted.size);
+  const forMs = wanted.for === undefined ? '' : toForMs(wanted.for);
+  const { before, after, defined } = await write(order, limit, size, forMs);
+  const definedSize = defined?.size ?? seen.definedSize;
+  const change = { limit, before: before?.size ?? definedSize, after: size, untilAt: after?.untilAt ?? null };
+  await order.append('limit.set', { upstream: upstream.name, reason, ...change, defined: definedSize });
+  const now = await lookAtLimits(redis, keys, upstream);
+  const { inUse = 0 } = now.limits.find((one) => one.limit === limit) ?? {};
+  return { upstream: upstream.name, definedSize, inUse, ...change };
+}
+
+/** Of one limit, or of all. Empty when none was changed by order. */
+export async function resetLimit(order: LimitOrder, limit?: string): Promise<LimitChange[]> {
+  const { upstream, reason } = order;
+  const { limits, unused } = await findLimits(order);
+  const names = [...limits, ...unused].map((one) => one.limit);
+  if (limit !== undefined && !names.includes(limit)) throw unknownLimit(upstream, limit, limits);
+  const changes: LimitChange[] = [];
+  for (const name of limit === undefined ? names : [limit]) {
+    const seen = limits.find((one) => one.limit === name);
+    const { before, defined } = await write(order, name, '', '');
+    if (!before) continue;
+    const definedSize = defined?.size ?? seen?.definedSize ?? null;
+    const change = { upstream: upstream.name, limit: name, before: before.size, after: definedSize };
+    await order.append('limit.reset', { ...change, reason, defined: definedSize });
+    changes.push({ ...change, definedSize, untilAt: null, inUse: seen?.inUse ?? 0 });
+  }
+  return changes;
+}
+
+function write(
+  { redis, keys, upstream, who, reason }: LimitOrder,
+  limit: string,
+  size: number | '',
+  forMs: number | '',
+) {
+  const notice = keys.limitNotice(upstream.name);
+  return writeLimit.run(redis, { limits: keys.limits(upstream.name) }, { limit, size, who, reason, forMs, notice });
+}
+
+async function findLimits({ redis, keys, upstream }: LimitOrder) {
+  const seen = await lookAtLimits(redis, keys, upstream);
+  if (seen.limits.length > 0 || seen.unused.length > 0) return seen;
+  throw new LanekeeperError('LK_UNKNOWN', `upstream ${quote(upstream.name)} has no limits: its definition names none`);
+}
+
+function unknownLimit(upstream: Upstream, limit: string, known: readonly LimitSeen[]): LanekeeperError {
+  const names = known.map((one) => one.limit).join(', ') || 'none';
+  return new LanekeeperError(
+    'LK_UNKNOWN',
+    `upstream ${quote(upstream.name)} has no limit ${quote(limit)}: expected one of ${names}`,
+  );
+}
+
+function toSize(where: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_SIZE) return value;
+  const instead = value === 0 ? ' (to let nothing through, pause its lanes)' : '';
+  throw wrongOption('LK_INPUT', where, `a whole number from 1 to ${MAX_SIZE}${instead}`, value);
+}
+
+function toForMs(value: unknown): number {
+  const ms = toDurationMs(value);
+  if (ms) return ms;
+  throw wrongOption('LK_INPUT', 'for', `${DURATION_FORM}, more than 0`, value);
+}

@@ -1,0 +1,42 @@
+// The texts in the hash of an upstream's limits (words/keys), read: what the definitions say and what somebody ordered.
+
+import type { Limit, LimitKind } from '../words/limit.ts';
+
+/** All of a limit but its name, which is in the field. */
+export type LimitDefined = Omit<Limit, 'name'>;
+
+/** A size that somebody ordered while everything runs; it wins over the definitions. */
+export interface Override {
+  size: number;
+  who: string;
+  reason: string;
+  setAt: number;
+  /** null: until it is reset. */
+  untilAt: number | null;
+}
+
+/** What one pod's definition says. */
+export interface PodDefinition {
+  at: number;
+  limits: readonly Limit[];
+}
+
+export function parseDefined(text: string): LimitDefined | undefined {
+  if (text === '') return undefined;
+  const [kind, size, perMs, byAgent] = text.split(' ');
+  return { kind: kind as LimitKind, size: Number(size), perMs: Number(perMs), byAgent: byAgent === '1' };
+}
+
+/** Undefined when there is none, or its time is up. */
+export function parseOverride(json: string, nowAt: number): Override | undefined {
+  if (json === '') return undefined;
+  const { at, until, ...order } = JSON.parse(json) as Omit<Override, 'setAt' | 'untilAt'> & {
+    at: number;
+    until: number | null;
+  };
+  return until !== null && until <= nowAt ? undefined : { ...order, setAt: at, untilAt: until };
+}
+
+export function parsePodDefinition(json: string): PodDefinition {
+  return JSON.parse(json) as PodDefinition;
+}

@@ -1,0 +1,201 @@
+// Limits changed while everything runs: by whom, why and until when; heard by all at once, journalled, and refused in one line.
+
+import { describe, expect, vi } from 'vitest';
+import { resetLimit, setLimit } from '../../src/path/limit-orders.ts';
+import { redisNow } from '../../src/store/redis-now.ts';
+import { setLimit as writeLimit } from '../../src/store/scripts/set-limit.ts';
+import { it, type World } from '../support/world.ts';
+import { COUNT, type Limited, limitedUpstream, SLOTS } from './limited-upstream.ts';
+import { RETRYING, rejection } from './looking.ts';
+
+function orderOf({ redis, keys }: World, { upstream }: Limited, reason = 'slow today') {
+  const told: [string, unknown][] = [];
+  const append = async (what: string, data: unknown) => void told.push([what, data]);
+  return { told, order: { redis, keys, upstream, who: 'ann@desk', reason, append } };
+}
+
+async function limited(world: World): Promise<Limited> {
+  const made = await limitedUpstream(world);
+  await made.say('p1', [SLOTS, COUNT]);
+  return made;
+}
+
+const sizeOf = async ({ look }: Limited, name: string) => (await look()).limits.find((one) => one.limit === name)?.size;
+
+describe('an order', () => {
+  it('holds at once, says what was before, and is journalled; a second one replaces it', async ({ world }) => {
+    const forum = await limited(world);
+    const { told, order } = orderOf(world, forum);
+    expect(await setLimit(order, 'concurrent', { size: 2 })).toEqual({
+      upstream: 'forum',
+      limit: 'concurrent',
+      before: 3,
+      after: 2,
+      definedSize: 3,
+      untilAt: null,
+      inUse: 0,
+    });
+    expect(await setLimit(order, 'concurrent', { size: 9, for: '30m' })).toMatchObject({ before: 2, after: 9 });
+    const seen = (await forum.look()).limits.find((one) => one.limit === 'concurrent');
+    expect(seen).toMatchObject({
+      size: 9,
+      definedSize: 3,
+      override: { size: 9, who: 'ann@desk', reason: 'slow today' },
+    });
+    const { setAt = 0, untilAt = 0 } = seen?.override ?? {};
+    expect((untilAt ?? 0) - setAt).toBe(30 * 60_000);
+    expect(told).toEqual([
+      [
+        'limit.set',
+        {
+          upstream: 'forum',
+          limit: 'concurrent',
+          reason: 'slow today',
+          before: 3,
+          after: 2,
+          defined: 3,
+          untilAt: null,
+        },
+      ],
+      [
+        'limit.set',
+        { upstream: 'forum', limit: 'concurrent', reason: 'slow today', before: 2, after: 9, defined: 3, untilAt },
+      ],
+    ]);
+    expect(await sizeOf(forum, 'per-1m'), 'the others stay').toBe(60);
+  });
+
+  it('is told to every pod, and a reset that changes nothing to none', async ({ world }) => {
+    const forum = await limited(world);
+    const { order } = orderOf(world, forum);
+    const heard: string[] = [];
+    const listener = world.redis.duplicate();
+    world.defer(() => listener.disconnect());
+    listener.on('message', (_, text) => heard.push(text));
+    await listener.subscribe(world.keys.limitNotice('forum'));
+    expect(await resetLimit(order)).toEqual([]);
+    await setLimit(order, 'concurrent', { size: 2 });
+    await resetLimit(order, 'concurrent');
+    const changed = '{"kind":"changed"}';
+    await vi.waitFor(() => expect(heard).toEqual([changed, changed]), RETRYING);
+  });
+
+  it('ends at its instant by the clock of Redis, and is then gone', async ({ world }) => {
+    const forum = await limited(world);
+    const { order, told } = orderOf(world, forum);
+    await setLimit(order, 'concurrent', { size: 2, for: '50ms' });
+    await vi.waitFor(async () => expect(await sizeOf(forum, 'concurrent')).toBe(3), RETRYING);
+    expect(await resetLimit(order, 'concurrent'), 'there is nothing to reset').toEqual([]);
+    expect(await world.redis.hexists(world.keys.limits('forum'), 'set:concurrent')).toBe(0);
+    expect(told.map(([what]) => what)).toEqual(['limit.set']);
+  });
+
+  it('without an end stays, whatever the pods say anew (twin)', async ({ world }) => {
+    const forum = await limited(world);
+    await setLimit(orderOf(world, forum).order, 'concurrent', { size: 2 });
+    await forum.say('p2', [{ ...SLOTS, size: 1 }]);
+    expect(await sizeOf(forum, 'concurrent')).toBe(2);
+  });
+
+  it('below what is in use says how much that is', async ({ world }) => {
+    const forum = await limited(world);
+    await forum.hold({ 'publish|p1': 3 });
+    expect(await setLimit(orderOf(world, forum).order, 'concurrent', { size: 1 })).toMatchObject({
+      after: 1,
+      inUse: 3,
+    });
+  });
+
+  it('is reset, one or all, and journalled', async ({ world }) => {
+    const forum = await limited(world);
+    const { order, told } = orderOf(world, forum, 'well again');
+    await setLimit(order, 'concurrent', { size: 2 });
+    await setLimit(order, 'per-1m', { size: 6 });
+    await forum.set({ 'set:gone': JSON.stringify({ size: 1, who: 'x', reason: 'r', at: 1, until: null }) });
+    expect((await forum.look()).unused).toMatchObject([{ limit: 'gone', who: 'x' }]);
+    told.length = 0;
+    expect(await resetLimit(order, 'concurrent')).toMatchObject([{ limit: 'concurrent', before: 2, after: 3 }]);
+    expect((await resetLimit(order)).map(({ limit, before, after }) => [limit, before, after])).toEqual([
+      ['per-1m', 6, 60],
+      ['gone', 1, null],
+    ]);
+    expect(told.map(([what, data]) => [what, (data as { limit: string }).limit])).toEqual([
+      ['limit.reset', 'concurrent'],
+      ['limit.reset', 'per-1m'],
+      ['limit.reset', 'gone'],
+    ]);
+    expect((await forum.look()).unused).toEqual([]);
+  });
+
+  it('works when Redis has forgotten the script', async ({ world }) => {
+    const forum = await limited(world);
+    await setLimit(orderOf(world, forum).order, 'concurrent', { size: 2 });
+    await world.redis.script('FLUSH');
+    expect(await setLimit(orderOf(world, forum).order, 'concurrent', { size: 4 })).toMatchObject({ before: 2 });
+  });
+
+  it('keeps any text and instant as they were given', async ({ world }) => {
+    const reason = 'ünïcode "quoted" \\ / {} \u2028 日本';
+    const now = await redisNow(world.redis);
+    const forMs = 100 * 365 * 86_400_000;
+    const { after } = await writeLimit.run(
+      world.redis,
+      { limits: world.keys.limits('forum') },
+      { limit: 'concurrent', size: 1_000_000_000, who: 'a', reason, forMs, notice: world.keys.limitNotice('forum') },
+    );
+    expect(after).toMatchObject({ size: 1_000_000_000, reason });
+    expect((after?.untilAt ?? 0) - (after?.setAt ?? 0)).toBe(forMs);
+    expect(Math.abs((after?.setAt ?? 0) - now)).toBeLessThan(60_000);
+  });
+});
+
+describe('a wrong order', () => {
+  it.for([
+    [0, /a whole number from 1 to 1000000000 \(to let nothing through, pause its lanes\), got 0/],
+    [-1, /got -1$/],
+    [1.5, /got 1.5$/],
+    [Number.NaN, /got NaN$/],
+    [Number.POSITIVE_INFINITY, /got Infinity$/],
+    [1_000_000_001, /got 1000000001$/],
+    ['5', /got "5"$/],
+    [undefined, /got nothing$/],
+  ] as const)('of size %s is refused in one line and changes nothing', async ([size, said], { world }) => {
+    const forum = await limited(world);
+    const { order, told } = orderOf(world, forum);
+    const before = await world.redis.hgetall(world.keys.limits('forum'));
+    const refused = await rejection(setLimit(order, 'concurrent', { size }));
+    expect(refused).toMatchObject({ code: 'LK_INPUT', message: expect.stringMatching(said) });
+    expect(refused.message).toContain('limit "concurrent" of upstream "forum": expected');
+    expect(await world.redis.hgetall(world.keys.limits('forum'))).toEqual(before);
+    expect(told).toEqual([]);
+  });
+
+  it.for(['0s', 'soon', -1, ''])('for %j is refused', async (forSome, { world }) => {
+    const forum = await limited(world);
+    const { order } = orderOf(world, forum);
+    const refused = await rejection(setLimit(order, 'concurrent', { size: 2, for: forSome }));
+    expect(refused).toMatchObject({ code: 'LK_INPUT', message: expect.stringMatching(/^for: expected a duration/) });
+    expect(await sizeOf(forum, 'concurrent')).toBe(3);
+  });
+
+  it('for a limit that is not, names those that are', async ({ world }) => {
+    const forum = await limited(world);
+    const { order } = orderOf(world, forum);
+    for (const refused of [
+      await rejection(setLimit(order, 'per-1h', { size: 2 })),
+      await rejection(resetLimit(order, 'x')),
+    ]) {
+      expect(refused).toMatchObject({
+        code: 'LK_UNKNOWN',
+        message: expect.stringMatching(
+          /^upstream "forum" has no limit "(per-1h|x)": expected one of (concurrent|per-1m), /,
+        ),
+      });
+    }
+    const bare = orderOf(world, await limitedUpstream(world, { ...forum.upstream, name: 'bare' }));
+    expect(await rejection(setLimit(bare.order, 'concurrent', { size: 2 }))).toMatchObject({
+      code: 'LK_UNKNOWN',
+      message: 'upstream "bare" has no limits: its definition names none',
+    });
+  });
+});

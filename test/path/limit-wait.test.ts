@@ -1,0 +1,106 @@
+// Why a job waits when its upstream's limits are why: which is full, who holds it, until when, and behind whom.
+
+import { describe, expect } from 'vitest';
+import { defineLane, defineUpstream } from '../../src/index.ts';
+import { explainJob } from '../../src/path/inspect.ts';
+import { it, type World } from '../support/world.ts';
+import { BY_AGENT, COUNT, type Limited, limit, limitedUpstream, SLOTS, withLimits } from './limited-upstream.ts';
+
+const lane = defineLane({ name: 'publish', upstream: withLimits(defineUpstream({ name: 'forum' }), SLOTS) });
+
+async function waiting(world: World, count = 1): Promise<{ forum: Limited; why: (agent?: string) => Promise<object> }> {
+  const forum = await limitedUpstream(world, lane.upstream);
+  const producer = await world.producer();
+  let id = '';
+  for (let index = 0; index < count; index++) id = (await producer.add(lane, null, { agent: 'a01' })).id;
+  const why = (agent?: string) =>
+    explainJob(world.queue(lane), lane, id, 2, async () => ({ limits: await forum.look(agent) }));
+  return { forum, why };
+}
+
+describe('a job whose upstream is at its limit', () => {
+  it('waits at the gate limit, and tells use, size, holders and its place', async ({ world }) => {
+    const { forum, why } = await waiting(world, 3);
+    await forum.say('p1', [SLOTS, COUNT]);
+    await forum.hold({ 'publish|p1': 2, 'collect|p2': 1 });
+    await forum.use('per-1m', { publish: 5 });
+    await forum.wait('collect|p2', 9_000);
+    await forum.wait('publish|p1', 1_000);
+    expect(await why()).toMatchObject({
+      state: 'waiting',
+      gate: 'limit',
+      untilAt: null,
+      place: 3,
+      because:
+        '3 of 3 concurrent are in use (publish on p1 2, collect on p2 1); 2 ahead of it in its lane; ' +
+        'lanes that wait before its own: collect',
+      limit: {
+        upstream: 'forum',
+        limits: [{ limit: 'concurrent', inUse: 3, size: 3, holders: [{ lane: 'publish', pod: 'p1', count: 2 }, {}] }],
+        hold: null,
+        lanesBefore: ['collect'],
+      },
+    });
+  });
+
+  it('with room in every limit does not wait for them (twin)', async ({ world }) => {
+    const { forum, why } = await waiting(world);
+    await forum.say('p1', [SLOTS, COUNT]);
+    await forum.hold({ 'publish|p1': 2 });
+    const told = await why();
+    expect(told).toMatchObject({ gate: null, because: '0 of 16 slots of its 2 pods are taken, 0 ahead of it' });
+    expect(told).not.toHaveProperty('limit');
+  });
+
+  it('waits at it no longer when an order makes room', async ({ world }) => {
+    const { forum, why } = await waiting(world);
+    await forum.say('p1', [SLOTS]);
+    await forum.hold({ 'publish|p1': 3 });
+    expect(await why()).toMatchObject({ gate: 'limit' });
+    const order = { size: 4, who: 'ann', reason: 'r', at: forum.nowAt, until: null };
+    await forum.set({ 'set:concurrent': JSON.stringify(order) });
+    expect(await why()).toMatchObject({ gate: null });
+  });
+
+  it('is told until when there is a hold or a loss, by whom and why', async ({ world }) => {
+    const { forum, why } = await waiting(world);
+    await forum.say('p1', [SLOTS]);
+    const held = JSON.stringify({ reason: '429 from POST /posts', who: 'p1', at: forum.nowAt });
+    await forum.set({ hold: forum.nowAt + 90_000, held });
+    expect(await why()).toMatchObject({
+      gate: 'limit',
+      untilAt: forum.nowAt + 90_000,
+      because: expect.stringMatching(/^nobody is let through for \S+ more, told by p1: 429 from POST \/posts; 0 /),
+      limit: { limits: [], hold: { untilAt: forum.nowAt + 90_000 } },
+    });
+    await forum.set({ hold: 0, closed: forum.nowAt + 50_000 });
+    expect(await why()).toMatchObject({
+      untilAt: forum.nowAt + 50_000,
+      because: expect.stringMatching(/^Redis lost what was in use: nothing is granted for \S+ more/),
+    });
+  });
+
+  it('by agent waits when its own agent is full, not when another is', async ({ world }) => {
+    const { forum, why } = await waiting(world);
+    await forum.say('p1', [BY_AGENT]);
+    await forum.use(`${BY_AGENT.name}:a01`, { publish: 2 });
+    await forum.use(`${BY_AGENT.name}:a02`, { publish: 1 });
+    expect(await why('a02')).toMatchObject({ gate: null });
+    expect(await why('a01')).toMatchObject({
+      gate: 'limit',
+      because: expect.stringContaining('2 of 2 per-1h-by-agent are in use of agent a01 (publish 2)'),
+      limit: { limits: [{ agent: 'a01', freesAt: expect.any(Number) }] },
+    });
+  });
+
+  it('whose lane waits for more tokens than are left is told so', async ({ world }) => {
+    const { forum, why } = await waiting(world);
+    await forum.say('p1', [limit('tokens', 1_000, 60_000)]);
+    await forum.use('tokens-per-1m', { publish: 990 });
+    await forum.wait('publish|p1', 1_000);
+    expect(await why()).toMatchObject({
+      gate: 'limit',
+      because: '990 of 1000 tokens-per-1m are in use (publish 990); 0 ahead of it in its lane',
+    });
+  });
+});

@@ -1,0 +1,229 @@
+// The desk hands permits on without a word to the driver, gives back what nobody uses, and stops whoever relies on what was lost.
+
+import { describe, expect, it, vi } from 'vitest';
+import type { DeskLane } from '../../src/path/lane-desk.ts';
+import { PermitDesk } from '../../src/path/permit-desk.ts';
+import type { Ask, Granted, LimitDriver, LimitNotice } from '../../src/store/limit-driver.ts';
+import { systemClock } from '../../src/words/clock.ts';
+import { createEventHub } from '../../src/words/events.ts';
+
+const NOTHING: Granted = { slots: [], tickets: undefined, lost: [], againInMs: undefined, isContended: false };
+
+/** Of the event loop. */
+const aTurn = () => new Promise(setImmediate);
+
+/** A driver that answers what the test says, and remembers what it was asked. */
+function open(options: {
+  slots?: boolean;
+  tickets?: boolean;
+  requests?: number;
+  answer?: (ask: Ask) => Partial<Granted>;
+}) {
+  const { slots = true, tickets = false, requests = 1 } = options;
+  const asks: Ask[] = [];
+  const extended: { slot: string; forMs: number }[] = [];
+  const listeners: ((notice: LimitNotice) => void)[] = [];
+  let issued = 0;
+  const answer =
+    options.answer ??
+    ((ask: Ask): Partial<Granted> => ({
+      slots: Array.from({ length: ask.slots }, () => `s${issued++}`),
+      tickets: ask.tickets > 0 ? { batch: issued++, count: ask.tickets, forMs: 100 } : undefined,
+    }));
+  const driver: LimitDriver = {
+    plan: { driver: 'scripts', limits: [], travelMs: 5 },
+    needs: { slots, tickets },
+    async ask(ask) {
+      asks.push(ask);
+      return { ...NOTHING, ...answer(ask) };
+    },
+    async extend(slot, forMs) {
+      extended.push({ slot, forMs });
+      return true;
+    },
+    hold: async () => true,
+    onNotice: (listener) => void listeners.push(listener),
+    stop: async () => {},
+  };
+  const clock = { ...systemClock };
+  const desk = new PermitDesk({ upstream: 'u', driver, clock, events: createEventHub() });
+  const lane: DeskLane = { name: 'a', weight: 1, requests };
+  const taking = desk.lane(lane);
+  /** As a lane does: tries, and again when it is called. */
+  const take = (wanted = 1) =>
+    vi.waitFor(
+      () => {
+        const permit = taking.tryTake(wanted, () => {});
+        if (!permit) throw new Error('none yet');
+        return permit;
+      },
+      { interval: 1 },
+    );
+  const notify = (notice: LimitNotice) => {
+    for (const listener of listeners) listener(notice);
+  };
+  return { desk, lane: taking, take, asks, extended, notify, clock, signal: new AbortController().signal };
+}
+
+describe('a lane with work', () => {
+  it('asks for one, then for more as it uses them, and hands a slot on without asking', async () => {
+    const { desk, take, asks } = open({});
+    const permit = await take(8);
+    for (let job = 0; job < 100; job++) expect(permit.renew()).toBe(true);
+    expect(asks.map(({ slots }) => slots)).toEqual([1]);
+    await take(7);
+    await take(6);
+    expect(asks.map(({ slots }) => slots)).toEqual([1, 2]);
+    permit.giveBack();
+    expect(await take(8)).toBeDefined();
+    expect(asks.length).toBeLessThanOrEqual(3);
+    await desk.stop();
+  });
+
+  it('gives back at once what it has no use for, and nothing that is in use', async () => {
+    const { desk, lane, take, asks } = open({ tickets: true });
+    await take(4);
+    await take(4);
+    lane.rest();
+    await vi.waitFor(() => expect(asks.flatMap(({ freed }) => freed)).toHaveLength(1));
+    expect(asks.flatMap(({ unsent }) => unsent).reduce((sum, { count }) => sum + count, 0)).toBe(1);
+    await desk.stop();
+  });
+
+  it('gives a slot back instead of handing it on while another lane waits', async () => {
+    const { desk, take, asks } = open({ answer: (ask) => ({ slots: ask.slots > 0 ? ['s'] : [], isContended: true }) });
+    const permit = await take();
+    expect(permit.renew()).toBe(false);
+    permit.giveBack();
+    await vi.waitFor(() => expect(asks.at(-1)?.freed).toHaveLength(1));
+    await desk.stop();
+  });
+
+  it('is called when something is free, whether the notice comes before the answer or after', async () => {
+    let free = 0;
+    const { desk, lane, notify } = open({
+      answer: (ask) => (ask.slots > 0 && free-- > 0 ? { slots: ['late'] } : { againInMs: 60_000 }),
+    });
+    const called = vi.fn();
+    lane.tryTake(1, called);
+    free = 1;
+    notify({ kind: 'free', lane: 'a' }); // the first answer is still on its way
+    await vi.waitFor(() => expect(called).toHaveBeenCalled());
+    expect(lane.tryTake(1, called)).toBeDefined();
+    await desk.stop();
+  });
+});
+
+describe('a permit', () => {
+  it('that was lost stops whoever relies on it, and is never handed on', async () => {
+    const { desk, lane, take, clock, signal } = open({});
+    const permit = await take();
+    const stopped = vi.fn();
+    permit.onLost(stopped);
+    const from = systemClock.mono();
+    clock.mono = () => from + 60_000; // the pod was frozen for a minute
+    lane.keep();
+    expect(stopped).toHaveBeenCalledOnce();
+    expect(permit.renew()).toBe(false);
+    await expect(permit.toSend(1_000, signal)).rejects.toThrow(/ran out/);
+    await desk.stop();
+  });
+
+  it('covers a request for as long as its answer may take', async () => {
+    const { desk, take, extended, signal } = open({});
+    const permit = await take();
+    const short = await permit.toSend(5_000, signal);
+    short.ended(false);
+    expect(extended).toEqual([]);
+    const long = await permit.toSend(60_000, signal);
+    expect(extended[0]?.forMs).toBeGreaterThanOrEqual(60_000);
+    long.ended(false);
+    await desk.stop();
+  });
+
+  it.each([
+    [1, [1, 1, 1]],
+    [2, [2, 2, 1]],
+  ])('with %i slots lets so many requests go at a time', async (requests, most) => {
+    const { desk, take, signal } = open({ requests });
+    const permit = await take();
+    let open_ = 0;
+    const seen: number[] = [];
+    await Promise.all(
+      [1, 2, 3].map(async () => {
+        const sending = await permit.toSend(1_000, signal);
+        open_++;
+        await aTurn();
+        seen.push(open_);
+        open_--;
+        sending.ended(false);
+      }),
+    );
+    expect(Math.max(...seen)).toBe(Math.max(...most));
+    await desk.stop();
+  });
+
+  it('is kept until its last request has ended, and a little longer when that was cut', async () => {
+    const { desk, lane, take, asks, signal } = open({});
+    const permit = await take();
+    const sending = await permit.toSend(1_000, signal);
+    permit.giveBack();
+    lane.rest();
+    for (let turn = 0; turn < 5; turn++) await aTurn();
+    expect(asks.flatMap(({ freed }) => freed)).toEqual([]);
+    sending.ended(true);
+    await vi.waitFor(() => expect(asks.flatMap(({ freed }) => freed)).toHaveLength(1));
+    await desk.stop();
+  });
+
+  it('spends its ticket on the first request, takes another for each more, and tells when they arrived', async () => {
+    const { desk, take, asks, signal } = open({ tickets: true });
+    const permit = await take();
+    for (let request = 0; request < 3; request++) {
+      const sending = await permit.toSend(1_000, signal);
+      sending.answered();
+      sending.ended(false);
+    }
+    expect(asks.reduce((sum, { tickets }) => sum + tickets, 0)).toBe(3);
+    await vi.waitFor(() => expect(asks.flatMap(({ sent }) => sent)).toHaveLength(3));
+    await desk.stop();
+  });
+
+  it('keeps a ticket that was not sent for the next job, while it is good', async () => {
+    const { desk, take, asks, signal } = open({ tickets: true });
+    const permit = await take();
+    (await permit.toSend(1_000, signal)).unsent();
+    expect(permit.renew()).toBe(true);
+    expect(asks).toHaveLength(1);
+    await desk.stop();
+  });
+});
+
+describe('an upstream that holds everybody', () => {
+  it('gets nothing from any lane of the pod until then, and then they are called', async () => {
+    const { desk, lane, take, asks, signal } = open({ tickets: true });
+    const permit = await take();
+    desk.hold(80, '429');
+    expect(permit.renew()).toBe(false);
+    const before = asks.reduce((sum, { tickets }) => sum + tickets, 0);
+    const called = vi.fn();
+    expect(lane.tryTake(1, called)).toBeUndefined();
+    expect(asks.reduce((sum, { tickets }) => sum + tickets, 0)).toBe(before);
+    const from = systemClock.mono();
+    (await permit.toSend(1_000, signal)).unsent();
+    expect(systemClock.mono() - from).toBeGreaterThan(60);
+    await vi.waitFor(() => expect(called).toHaveBeenCalled());
+    await desk.stop();
+  });
+
+  it('for longer than an attempt lives: it parks until then', async () => {
+    const { desk, take, signal } = open({});
+    const permit = await take();
+    desk.hold(60_000, '429');
+    await expect(permit.toSend(1_000, signal)).rejects.toMatchObject({
+      class: 'rate-limit',
+      retryAfterAt: expect.any(Number),
+    });
+    await desk.stop();
+  });
+});

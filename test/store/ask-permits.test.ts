@@ -1,0 +1,275 @@
+// The one script that grants permits: never more than there are, to whom they are due, and back by themselves when nobody says so.
+
+import fc from 'fast-check';
+import { describe, expect, vi } from 'vitest';
+import { type AskWire, askPermits } from '../../src/store/scripts/ask-permits.ts';
+import { extendSlot } from '../../src/store/scripts/extend-slot.ts';
+import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
+import { registerLimits } from '../../src/store/scripts/register-limits.ts';
+import { it, type World } from '../support/world.ts';
+
+const NONE = { freed: [], unsent: [], sent: [], kept: [], wired: [] };
+
+interface Size {
+  concurrent?: number;
+  count?: number;
+  perMs?: number;
+}
+
+/** An upstream of its own, with the pods and lanes of one test. */
+async function open(world: World, { concurrent, count, perMs = 1_000 }: Size, tag = 'u') {
+  const { redis, keys } = world;
+  const limits = [
+    ...(concurrent ? [{ name: 'concurrent', kind: 'concurrent', size: concurrent, perMs: 0, byAgent: false }] : []),
+    ...(count ? [{ name: 'per', kind: 'count', size: count, perMs, byAgent: false }] : []),
+  ];
+  const at = { limits: keys.limits(tag), waiting: keys.limitWaiting(tag), slots: keys.limitUses(tag, 'concurrent') };
+  const channel = keys.limitNotice(tag);
+  const register = (pod: string, own = limits) =>
+    registerLimits.run(redis, at, { pod, limits: JSON.stringify(own), closedMs: 0, channel });
+  await register('p0');
+  const ask = async (given: Partial<AskWire>) => {
+    const wire = {
+      ...{ lane: 'a', pod: 'p0', weight: 1, unit: 1, slots: 0, tickets: 0, slotMs: 15_000 },
+      ...{ forMs: 20, travelMs: 10, againMs: 500, limits: limits.map(({ name }) => name), ...NONE, ...given },
+    };
+    return askPermits.run(redis, at, { ask: JSON.stringify(wire), channel });
+  };
+  const granted = async (given: Partial<AskWire>) => {
+    const reply = await ask(given);
+    if (!reply) throw new Error('gone');
+    return reply;
+  };
+  const used = async (limit: string) => Number(await redis.hget(at.limits, `used:${limit}`));
+  return { ask, granted, used, register, at, channel, limits };
+}
+
+describe('slots', () => {
+  it('are as many as the limit says, over all lanes and pods, and free at once when given back', async ({ world }) => {
+    const { granted, used } = await open(world, { concurrent: 3 });
+    const first = await granted({ slots: 2 });
+    const second = await granted({ lane: 'b', pod: 'p1', slots: 2 });
+    expect([first.slots.length, second.slots.length]).toEqual([2, 1]);
+    expect(second.againInMs).toBe(500);
+    expect((await granted({ lane: 'c', pod: 'p2', slots: 1 })).slots).toEqual([]);
+    await granted({ freed: first.slots });
+    expect(await used('concurrent')).toBe(1);
+  });
+
+  it('come back when their lease ends; a kept one does not', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 1 });
+    const { slots } = await granted({ slots: 1, slotMs: 300 });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await granted({ kept: slots, slotMs: 400 });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect((await granted({ lane: 'b', pod: 'p1', slots: 1 })).slots).toEqual([]);
+    await vi.waitFor(async () => expect((await granted({ lane: 'b', pod: 'p1', slots: 1 })).slots).toHaveLength(1));
+  });
+
+  it('that another has by now are lost to who held them; while there is room they are had again', async ({ world }) => {
+    const { granted, at } = await open(world, { concurrent: 1 });
+    const { slots } = await granted({ slots: 1, slotMs: 1 });
+    await vi.waitFor(async () => expect((await granted({ lane: 'b', pod: 'p1', slots: 1 })).slots).toHaveLength(1));
+    expect((await granted({ kept: slots })).lost).toEqual(slots);
+    // As after a FLUSHALL: whoever holds one names it, and it counts again.
+    const [other] = await world.redis.zrange(at.slots, '0', '-1');
+    await world.redis.del(at.slots);
+    await world.redis.hset(at.limits, 'used:concurrent', '0');
+    expect((await granted({ lane: 'b', pod: 'p1', kept: [other as string] })).lost).toEqual([]);
+    expect((await granted({ slots: 1 })).slots).toEqual([]);
+  });
+
+  it('are held until the answer must be here, whatever becomes of the pod', async ({ world }) => {
+    const { granted, at } = await open(world, { concurrent: 1 });
+    const { slots } = await granted({ slots: 1, slotMs: 100 });
+    const [id] = slots as [string];
+    expect(await extendSlot.run(world.redis, { slots: at.slots }, { id, forMs: 60_000 })).toBe(true);
+    await granted({ wired: slots, slotMs: 100 });
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect((await granted({ lane: 'b', slots: 1 })).slots).toEqual([]);
+    expect(await extendSlot.run(world.redis, { slots: at.slots }, { id: 'nobody', forMs: 1 })).toBe(false);
+  });
+
+  it('of an attempt that needs several are granted all or none', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 3 });
+    expect((await granted({ slots: 4, unit: 2 })).slots).toHaveLength(2);
+    expect((await granted({ lane: 'b', slots: 1 })).slots).toHaveLength(1);
+  });
+});
+
+describe('tickets', () => {
+  it('are as many as the limit says in every interval, and count until they have surely arrived', async ({ world }) => {
+    const { granted, used } = await open(world, { count: 3, perMs: 500 });
+    const { tickets, batch, againInMs } = await granted({ tickets: 5 });
+    expect(tickets).toBe(3);
+    expect(againInMs).toBeGreaterThan(400); // an interval from when they may arrive at the latest
+    // Two had arrived as soon as they were granted: they leave the window 30 ms sooner than the third.
+    await granted({ sent: [{ batch, count: 2, arrivedMsAgo: 0 }], tickets: 1 });
+    expect(await used('per')).toBe(3);
+    await vi.waitFor(async () => expect((await granted({ tickets: 1 })).tickets).toBe(1), {
+      timeout: 2_000,
+      interval: 5,
+    });
+  });
+
+  it('that were never sent are free again', async ({ world }) => {
+    const { granted, used } = await open(world, { count: 3, perMs: 60_000 });
+    const { batch } = await granted({ tickets: 3 });
+    await granted({ unsent: [{ batch, count: 2 }] });
+    expect(await used('per')).toBe(1);
+    expect((await granted({ tickets: 3 })).tickets).toBe(2);
+  });
+
+  it('are granted in step with slots: neither without the other', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 2, count: 5, perMs: 60_000 });
+    expect(await granted({ slots: 4, tickets: 4 })).toMatchObject({
+      slots: [expect.any(String), expect.any(String)],
+      tickets: 2,
+    });
+    // In hand there may be either.
+    expect(await granted({ tickets: 2 })).toMatchObject({ slots: [], tickets: 2 });
+    expect(await granted({ lane: 'b', slots: 1, tickets: 1 })).toMatchObject({ slots: [], tickets: 0 });
+  });
+});
+
+describe('who is called', () => {
+  it('the lane that is furthest below its share, when a slot is free; and then it is served', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 3 });
+    const { slots } = await granted({ slots: 3 });
+    expect((await granted({ lane: 'b', pod: 'p1', slots: 3 })).isContended).toBe(false);
+    // Lane a frees one and wants it again: b has none.
+    const again = await granted({ freed: slots.slice(0, 1), slots: 1 });
+    expect(again).toMatchObject({ slots: [], isContended: true });
+    expect((await granted({ lane: 'b', pod: 'p1', slots: 3 })).slots).toHaveLength(1);
+    // One and one: of two alike, the one that was served longer ago.
+    const warm = await granted({ freed: slots.slice(1, 2), slots: 1 });
+    expect(warm.slots).toHaveLength(1);
+    expect((await granted({ freed: slots.slice(2), slots: 1 })).slots).toEqual([]);
+    expect((await granted({ lane: 'b', pod: 'p1', slots: 2 })).slots).toHaveLength(1);
+  });
+
+  it('by weight', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 30 });
+    const held = { a: [] as string[], b: [] as string[] };
+    for (let n = 0; n < 400; n++) {
+      const lane = n % 2 ? 'a' : 'b';
+      const freed = held[lane].splice(0, 1);
+      const { slots } = await granted({
+        lane,
+        weight: lane === 'a' ? 2 : 1,
+        pod: 'p0',
+        freed,
+        slots: 30 - held[lane].length,
+      });
+      held[lane].push(...slots);
+    }
+    expect(held.a.length / (held.a.length + held.b.length)).toBeCloseTo(2 / 3, 1);
+  });
+
+  it('is not waited for when it does not come', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 1 });
+    const { slots } = await granted({ slots: 1 });
+    await granted({ lane: 'b', pod: 'p1', slots: 1 });
+    expect((await granted({ freed: slots, slots: 1 })).slots).toEqual([]);
+    await vi.waitFor(async () => expect((await granted({ slots: 1 })).slots).toHaveLength(1), {
+      timeout: 1_000,
+      interval: 10,
+    });
+  });
+});
+
+describe('an upstream', () => {
+  it('that holds everybody is left alone until then; the longest hold stands', async ({ world }) => {
+    const { granted, at, channel } = await open(world, { concurrent: 1 });
+    const hold = (forMs: number) =>
+      holdLimits.run(world.redis, { limits: at.limits }, { forMs, reason: '429', who: 'p0', channel });
+    expect([await hold(400), await hold(100)]).toEqual([true, false]);
+    const { slots, againInMs } = await granted({ slots: 1 });
+    expect(slots).toEqual([]);
+    expect(againInMs).toBeGreaterThan(200);
+    await vi.waitFor(async () => expect((await granted({ slots: 1 })).slots).toHaveLength(1));
+  });
+
+  it('of which nothing is known is registered first, and then closed for as long as its windows', async ({ world }) => {
+    const { ask, at, limits, channel } = await open(world, { concurrent: 1 });
+    await world.redis.del(at.limits);
+    expect(await ask({ slots: 1 })).toBeUndefined();
+    const text = JSON.stringify(limits);
+    const { closedMs } = await registerLimits.run(world.redis, at, { pod: 'p0', limits: text, closedMs: 200, channel });
+    expect(closedMs).toBe(200);
+    expect((await ask({ slots: 1 }))?.slots).toEqual([]);
+    await vi.waitFor(async () => expect((await ask({ slots: 1 }))?.slots).toHaveLength(1));
+  });
+
+  it('that pods define differently keeps to the stricter, for as long as that pod lives', async ({ world }) => {
+    const { granted, register, limits } = await open(world, { concurrent: 5 });
+    const { differ } = await register(
+      'p1',
+      limits.map((limit) => ({ ...limit, size: 2 })),
+    );
+    expect(differ).toEqual({ concurrent: { p0: 5, p1: 2 } });
+    expect((await granted({ slots: 5 })).slots).toHaveLength(2);
+    await register('p1', []);
+    await register('p0');
+    expect((await granted({ slots: 5 })).slots).toHaveLength(3);
+  });
+
+  it('is limited by what an operator set, until then', async ({ world }) => {
+    const { granted, at } = await open(world, { concurrent: 5 });
+    const set = (size: number, until: number | null) =>
+      world.redis.hset(at.limits, 'set:concurrent', JSON.stringify({ size, until, who: 'me', reason: 'r', at: 0 }));
+    await set(1, null);
+    const first = await granted({ slots: 5 });
+    expect(first.slots).toHaveLength(1);
+    await set(1, Date.now() - 1);
+    expect((await granted({ slots: 5 })).slots).toHaveLength(4);
+  });
+});
+
+describe('whatever lanes and pods ask', () => {
+  it('no more is out than there is, and all of it comes back', async ({ world }) => {
+    const pods = ['p0', 'p1', 'p2'];
+    const lanes = ['a', 'b'];
+    const step = fc.record({
+      lane: fc.constantFrom(...lanes),
+      pod: fc.constantFrom(...pods),
+      slots: fc.integer({ min: 0, max: 4 }),
+      tickets: fc.integer({ min: 0, max: 4 }),
+      free: fc.integer({ min: 0, max: 4 }),
+      unsend: fc.integer({ min: 0, max: 4 }),
+    });
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.array(step),
+        async (concurrent, count, steps) => {
+          const { granted, used } = await open(world, { concurrent, count, perMs: 600_000 }, `u${run++}`);
+          const held = new Map<string, { slots: string[]; tickets: { batch: number; count: number }[] }>();
+          let sent = 0;
+          for (const { lane, pod, slots, tickets, free, unsend } of steps) {
+            const who = `${lane}|${pod}`;
+            const mine = held.get(who) ?? { slots: [], tickets: [] };
+            held.set(who, mine);
+            const unsent = mine.tickets.splice(0, unsend);
+            const reply = await granted({ lane, pod, slots, tickets, freed: mine.slots.splice(0, free), unsent });
+            mine.slots.push(...reply.slots);
+            if (reply.tickets > 0) mine.tickets.push({ batch: reply.batch, count: reply.tickets });
+            sent = [...held.values()].flatMap((one) => one.tickets).reduce((sum, ticket) => sum + ticket.count, 0);
+            const out = [...held.values()].reduce((sum, one) => sum + one.slots.length, 0);
+            expect(out).toBeLessThanOrEqual(concurrent);
+            expect(sent).toBeLessThanOrEqual(count);
+            expect([await used('concurrent'), await used('per')]).toEqual([out, sent]);
+          }
+          for (const [who, mine] of held) {
+            const [lane, pod] = who.split('|') as [string, string];
+            await granted({ lane, pod, freed: mine.slots, unsent: mine.tickets });
+          }
+          expect([await used('concurrent'), await used('per')]).toEqual([0, 0]);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
