@@ -56,6 +56,8 @@ export interface Keys {
    * '<lane>|<pod>|<n>', one each; of tickets and tokens '<lane>|<bucket>'. Its key ends with the agent for one by agent.
    */
   limitUses(tag: string, limit: string, agent?: string): string;
+  /** HASH of how much each of those is, their sum, and when who waits may come again. Gone a minute after the last stops to count. */
+  limitAmounts(tag: string, limit: string, agent?: string): string;
   /** ZSET '<lane>|<pod>' -> epoch ms (Redis) since which it waits for permits. Void once the until of its `want` has passed. */
   limitWaiting(tag: string): string;
   /** Pub/sub channel, no key: JSON with `kind` of what those who wait should ask about. */
@@ -82,6 +84,8 @@ export function createKeys(prefix: string): Keys {
     limits: (tag: string) => `${prefix}:u:{${tag}}:limits`,
     limitUses: (tag: string, limit: string, agent?: string) =>
       `${prefix}:u:{${tag}}:limit:${limit}${agent === undefined ? '' : `:${agent}`}`,
+    limitAmounts: (tag: string, limit: string, agent?: string) =>
+      `${prefix}:u:{${tag}}:amount:${limit}${agent === undefined ? '' : `:${agent}`}`,
     limitWaiting: (tag: string) => `${prefix}:u:{${tag}}:waiting`,
     limitNotice: (tag: string) => `${prefix}:u:{${tag}}:notice`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,

@@ -27,6 +27,8 @@ const make = {
   limits: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limits(tag),
   limitUses: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
     keys.limitUses(tag, `per-1m-by-agent:${other}`),
+  limitAmounts: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
+    keys.limitAmounts(tag, 'per-1m-by-agent', other),
   limitWaiting: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitWaiting(tag),
   limitNotice: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitNotice(tag),
   bottleneck: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneck(tag, 'slots'),
@@ -40,6 +42,7 @@ const ofUpstream = [
   'retention',
   'limits',
   'limitUses',
+  'limitAmounts',
   'limitWaiting',
   'limitNotice',
   'bottleneck',
