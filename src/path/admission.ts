@@ -17,7 +17,10 @@ export type AdmissionGate = (attempt: Attempt) => Verdict | undefined | Promise<
 /** Synchronous when its gates and the schema are: a turn of the event loop per job is for those that wait for something. */
 export type Admit = (attempt: Attempt) => Verdict | Promise<Verdict>;
 
-export function createAdmission(gates: readonly AdmissionGate[]): Admit {
+/** Asked last, of a job that would be admitted: it sees the payload as the handler will. */
+export type PayloadGate = (attempt: Attempt, payload: unknown) => Verdict | undefined | Promise<Verdict | undefined>;
+
+export function createAdmission(gates: readonly AdmissionGate[], last: PayloadGate = () => undefined): Admit {
   return (attempt) => askFrom(0, attempt);
 
   function askFrom(place: number, attempt: Attempt): Verdict | Promise<Verdict> {
@@ -26,7 +29,16 @@ export function createAdmission(gates: readonly AdmissionGate[]): Admit {
       if (answer instanceof Promise) return answer.then((verdict) => verdict ?? askFrom(next + 1, attempt));
       if (answer) return answer;
     }
-    return checkIntake(attempt);
+    const verdict = checkIntake(attempt);
+    return verdict instanceof Promise
+      ? verdict.then((checked) => askLast(attempt, checked))
+      : askLast(attempt, verdict);
+  }
+
+  function askLast(attempt: Attempt, verdict: Verdict): Verdict | Promise<Verdict> {
+    if (verdict.kind !== 'admit') return verdict;
+    const answer = last(attempt, verdict.payload);
+    return answer instanceof Promise ? answer.then((other) => other ?? verdict) : (answer ?? verdict);
   }
 }
 
@@ -40,7 +52,7 @@ export const stalledGate: AdmissionGate = (attempt) =>
       }
     : undefined;
 
-/** Last, because it parses: the payload a handler sees is the schema's output, made once per attempt from what was sent. */
+/** After the gates, because it parses: the payload a handler sees is the schema's output, made once per attempt from what was sent. */
 function checkIntake({ lane, input, malformed }: Attempt): Verdict | Promise<Verdict> {
   if (malformed) return { kind: 'refuse', class: 'refused', reason: malformed };
   const checked = checkPayload(lane.payload, input);

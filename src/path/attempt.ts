@@ -42,6 +42,10 @@ export class Attempt {
   lockedUntilMono: number;
   /** What it may ask of its upstream, when that has limits. */
   permit: Permit | undefined = undefined;
+  /** What it holds of the limits that its job decides: tokens, and those of its agent. */
+  own: { spent(total: number): void; giveBack(): void } | undefined = undefined;
+  /** Tokens its handler said it used. */
+  spent: number | undefined = undefined;
   /** Called when its job is done and settled. */
   afterDone: (() => void) | undefined = undefined;
   readonly #clock: Clock;

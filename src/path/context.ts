@@ -10,6 +10,7 @@ import type { Attempt } from './attempt.ts';
 import { type AddFrom, createHandOver } from './hand-over.ts';
 import type { Context } from './handler.ts';
 import { createRequest, refuseIfOver } from './request.ts';
+import { createSpend } from './spend.ts';
 import { Steps } from './steps.ts';
 
 /** What all attempts of a lane share. */
@@ -89,6 +90,10 @@ export class AttemptContext implements Context {
       }
       await this.#parts.laneQueue.backend.updateProgress(this.#attempt.id, percent);
     };
+  }
+
+  get spend(): Context['spend'] {
+    return createSpend(this.#attempt);
   }
 
   #ownSteps(): Steps {

@@ -44,7 +44,18 @@ export interface Context {
   add<In>(lane: Lane<In, unknown>, payload: NoInfer<In>, options?: AddOptions): Promise<Added>;
   /** 0 to 100, shown by every BullMQ tool. */
   progress(percent: number): Promise<void>;
+  /** Tokens that were used, as a number or as a model's answer tells them. Several calls add up; without any the lane's estimate counts. */
+  spend(usage: Usage): void;
 }
+
+/** Whatever else stands beside these is ignored, so that an answer's own record of its usage can be handed in as it is. */
+export type Usage =
+  | number
+  | { tokens: number }
+  | { total_tokens: number }
+  | { inputTokens: number; outputTokens: number }
+  | { input_tokens: number; output_tokens: number }
+  | { prompt_tokens: number; completion_tokens: number };
 
 export interface HandlerOptions<P, R> {
   run(job: Job<P>, ctx: Context): Promise<R | Answer> | R | Answer;

@@ -222,7 +222,8 @@ function heldFor(upstream: string, leftMs: number, nowAt: number): UpstreamError
   });
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** Rejects with the signal's reason when that is aborted first. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1));
     function done() {

@@ -219,7 +219,15 @@ export class LaneDesk implements PermitHome {
   /** Something may be free, or the sizes changed. */
   notice(): void {
     this.#dropWhatIsOver();
-    if (this.#wanted > 0 || this.#waiting.length > 0) this.#ask();
+    const { slots, tickets } = this.#shared.driver.needs;
+    // Where nothing is taken before a job is here there is nothing to ask for: only a hold kept it waiting.
+    if (!slots && !tickets) this.#wake();
+    else if (this.#wanted > 0 || this.#waiting.length > 0) this.#ask();
+  }
+
+  /** Another lane or pod waits: what ends here next is given back, and the answer says whether the one after it too. */
+  wanted(): void {
+    this.#isContended = true;
   }
 
   /** Called some times a second: names what is held again, and finds what ran out. */

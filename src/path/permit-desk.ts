@@ -24,7 +24,7 @@ export class PermitDesk {
 
   constructor(options: DeskOptions) {
     this.#options = options;
-    const { driver, clock } = options;
+    const { driver } = options;
     const desk = this;
     this.#shared = {
       ...options,
@@ -34,8 +34,11 @@ export class PermitDesk {
       hold: (forMs, reason) => this.hold(forMs, reason),
     };
     driver.onNotice((notice) => {
-      if (notice.kind === 'held') this.#heldUntilMono = Math.max(this.#heldUntilMono, clock.mono() + notice.forMs);
-      if (notice.kind === 'changed') this.#heldUntilMono = Number.NEGATIVE_INFINITY;
+      if (notice.kind === 'held') this.shut(notice.forMs);
+      if (notice.kind === 'wanted') {
+        for (const lane of this.#lanes.values()) lane.wanted();
+        return;
+      }
       for (const lane of this.#lanes.values()) if (notice.kind !== 'free' || notice.lane === lane.name) lane.notice();
     });
     this.#beat = setInterval(() => {
@@ -49,10 +52,14 @@ export class PermitDesk {
     return known;
   }
 
+  /** Nobody of this pod is let through for so long: others find out by themselves. */
+  shut(forMs: number): void {
+    this.#heldUntilMono = Math.max(this.#heldUntilMono, this.#options.clock.mono() + forMs);
+  }
+
   hold(forMs: number, reason: string): void {
-    const { clock, driver, events, upstream } = this.#options;
-    // Before the word is out, for this pod.
-    this.#heldUntilMono = Math.max(this.#heldUntilMono, clock.mono() + forMs);
+    const { driver, events, upstream } = this.#options;
+    this.shut(forMs); // before the word is out
     driver.hold(forMs, reason).then(
       (isNews) => isNews && events.emit('limit.held', { upstream, forMs, reason }),
       (error) => events.emit('redis.failing', { what: `hold ${upstream}`, reason: toError(error).message }),

@@ -79,6 +79,7 @@ export function createRunner(options: RunnerOptions): RunJob {
     } finally {
       deadlines.forget(attempt);
       attempts.delete(attempt);
+      attempt.own?.giveBack();
     }
   };
 

@@ -9,7 +9,7 @@ import type { Notices } from './notices.ts';
 import { askPermits } from './scripts/ask-permits.ts';
 import { extendSlot } from './scripts/extend-slot.ts';
 import { holdLimits } from './scripts/hold-limits.ts';
-import { registerLimits } from './scripts/register-limits.ts';
+import { type KnownLimit, registerLimits } from './scripts/register-limits.ts';
 
 /** How long a ticket may be sent. What is not used by then goes back, so a longer time costs nothing but a crash's memory. */
 const TICKET_MS = 100;
@@ -33,12 +33,21 @@ export interface ScriptDriverOptions {
   onDrift?: (limit: string, sizes: { size: number; pods: string[] }[]) => void;
 }
 
-export function openScriptDriver(options: ScriptDriverOptions): LimitDriver {
+export interface ScriptDriver extends LimitDriver {
+  /** Those of all pods that are taken before a job is fetched are asked for here; the others by own-limit-scripts. */
+  readonly known: readonly KnownLimit[];
+  readonly isRegistered: boolean;
+  register(): Promise<void>;
+}
+
+/** What can be taken before the job is here: it holds for all, and every request takes one. */
+const isForAll = ({ kind, byAgent }: KnownLimit) => kind !== 'tokens' && !byAgent;
+
+export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   const { redis, notices, keys, tag, pod, plan, onLost = () => {}, onDrift = () => {} } = options;
-  /** Those that hold for all; another pod's definition may have more than this one's. */
-  let limits: { kind: string; name: string }[] = plan.limits.filter(
-    ({ kind, byAgent }) => kind !== 'tokens' && !byAgent,
-  );
+  /** Another pod's definition may have more than this one's. */
+  let known: readonly KnownLimit[] = plan.limits;
+  let limits = known.filter(isForAll);
   const at = { limits: keys.limits(tag), waiting: keys.limitWaiting(tag), slots: keys.limitUses(tag, 'concurrent') };
   const channel = keys.limitNotice(tag);
   let registering: Promise<void> | undefined;
@@ -49,7 +58,8 @@ export function openScriptDriver(options: ScriptDriverOptions): LimitDriver {
     const args = { pod, limits: JSON.stringify(own), closedMs: closedMs(plan.limits), channel };
     const { closedMs: closed, differ, limits: all } = await registerLimits.run(redis, { limits: at.limits }, args);
     hasRegistered = true;
-    if (own.length > 0) limits = all;
+    if (own.length > 0) known = all;
+    limits = known.filter(isForAll);
     if (closed > 0) onLost(closed);
     const seen = JSON.stringify(differ);
     if (seen !== drifting) for (const [limit, sizes] of Object.entries(differ)) onDrift(limit, bySize(sizes));
@@ -94,6 +104,13 @@ export function openScriptDriver(options: ScriptDriverOptions): LimitDriver {
 
   return {
     plan,
+    get known() {
+      return known;
+    },
+    get isRegistered() {
+      return hasRegistered;
+    },
+    register: registerOnce,
     get needs() {
       const has = (kind: string) => limits.some((limit) => limit.kind === kind);
       return { slots: has('concurrent'), tickets: has('count') };

@@ -56,10 +56,14 @@ export interface Keys {
    * '<lane>|<pod>|<n>', one each; of tickets and tokens '<lane>|<bucket>'. Its key ends with the agent for one by agent.
    */
   limitUses(tag: string, limit: string, agent?: string): string;
+  /** HASH of how much each of those is, their sum, and when who waits may come again. Gone a minute after the last stops to count. */
+  limitAmounts(tag: string, limit: string, agent?: string): string;
   /** ZSET '<lane>|<pod>' -> epoch ms (Redis) since which it waits for permits. Void once the until of its `want` has passed. */
   limitWaiting(tag: string): string;
   /** Pub/sub channel, no key: JSON with `kind` of what those who wait should ask about. */
   limitNotice(tag: string): string;
+  /** Bottleneck's id of a limiter of ours, and what its eight keys begin with: `<this>_settings`, … They live as long as the tag. */
+  bottleneck(tag: string, what: 'slots' | 'tickets'): string;
 }
 
 export function createKeys(prefix: string): Keys {
@@ -80,9 +84,12 @@ export function createKeys(prefix: string): Keys {
     limits: (tag: string) => `${prefix}:u:{${tag}}:limits`,
     limitUses: (tag: string, limit: string, agent?: string) =>
       `${prefix}:u:{${tag}}:limit:${limit}${agent === undefined ? '' : `:${agent}`}`,
+    limitAmounts: (tag: string, limit: string, agent?: string) =>
+      `${prefix}:u:{${tag}}:amount:${limit}${agent === undefined ? '' : `:${agent}`}`,
     limitWaiting: (tag: string) => `${prefix}:u:{${tag}}:waiting`,
     limitNotice: (tag: string) => `${prefix}:u:{${tag}}:notice`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
+    bottleneck: (tag: string, what: string) => `${prefix}:u:{${tag}}:bottleneck:${what}`,
   });
 }
 

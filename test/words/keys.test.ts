@@ -27,8 +27,11 @@ const make = {
   limits: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limits(tag),
   limitUses: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
     keys.limitUses(tag, `per-1m-by-agent:${other}`),
+  limitAmounts: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
+    keys.limitAmounts(tag, 'per-1m-by-agent', other),
   limitWaiting: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitWaiting(tag),
   limitNotice: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitNotice(tag),
+  bottleneck: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneck(tag, 'slots'),
 };
 const ofUpstream = [
   'queuePrefix',
@@ -39,8 +42,10 @@ const ofUpstream = [
   'retention',
   'limits',
   'limitUses',
+  'limitAmounts',
   'limitWaiting',
   'limitNotice',
+  'bottleneck',
 ] as const;
 
 describe('a key', () => {

@@ -4,7 +4,7 @@
 -- ARGV[2] limits JSON list of { name, kind, size, perMs, byAgent }; '[]' when the pod leaves
 -- ARGV[3] closedMs how long nothing is granted when the state was not here
 -- ARGV[4] channel the notices' channel
--- Answers { closed for ms or 0, JSON of { limit: { pod: size } } where the pods differ, then '<kind> <name>' of each limit of all }.
+-- Answers { closed for ms or 0, JSON of { limit: { pod: size } } where the pods differ, then '<kind> <name> <perMs> <0|1>' of each limit of all pods' }.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local closed = 0
@@ -54,7 +54,7 @@ for name, limit in pairs(strict) do
     hasChanged = true
   end
   was[name] = nil
-  if not limit.byAgent and limit.kind ~= 'tokens' then names[#names + 1] = limit.kind .. ' ' .. name end
+  names[#names + 1] = string.format('%s %s %.0f %d', limit.kind, name, limit.perMs, limit.byAgent and 1 or 0)
 end
 -- What no live pod defines any more holds nobody; the last pod to leave leaves it as it was.
 if next(strict) then

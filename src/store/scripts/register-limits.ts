@@ -1,6 +1,10 @@
 // Typed wrapper of register-limits.lua.
 
+import type { Limit, LimitKind } from '../../words/limit.ts';
 import { defineScript } from './define-script.ts';
+
+/** Its size is Redis's matter: overrides change it while it runs. */
+export type KnownLimit = Omit<Limit, 'size'>;
 
 export const registerLimits = defineScript({
   file: new URL('./register-limits.lua', import.meta.url),
@@ -11,10 +15,10 @@ export const registerLimits = defineScript({
     return {
       closedMs,
       differ: JSON.parse(differ) as Record<string, Record<string, number>>,
-      /** Those that hold for all, whoever defined them. */
-      limits: limits.map((text) => {
-        const [kind, name] = text.split(' ') as ['concurrent' | 'count', string];
-        return { kind, name };
+      /** Each that holds, whoever defined it. */
+      limits: limits.map((text): KnownLimit => {
+        const [kind, name, perMs, byAgent] = text.split(' ') as [LimitKind, string, string, string];
+        return { kind, name, perMs: Number(perMs), byAgent: byAgent === '1' };
       }),
     };
   },
