@@ -36,7 +36,7 @@ export class PermitDesk {
     driver.onNotice((notice) => {
       if (notice.kind === 'held') this.shut(notice.forMs);
       if (notice.kind === 'wanted') {
-        for (const lane of this.#lanes.values()) lane.wanted();
+        for (const lane of this.#lanes.values()) if (notice.lane !== lane.name) lane.wanted();
         return;
       }
       for (const lane of this.#lanes.values()) if (notice.kind !== 'free' || notice.lane === lane.name) lane.notice();
