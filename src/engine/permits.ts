@@ -7,6 +7,7 @@ import { OwnDesk } from '../path/own-desk.ts';
 import { createOwnLimits } from '../path/own-limits.ts';
 import { PermitDesk } from '../path/permit-desk.ts';
 import type { Redis } from '../store/connect.ts';
+import { openBottleneckDriver } from '../store/limit-bottleneck.ts';
 import { openScriptDriver } from '../store/limit-scripts.ts';
 import type { Notices } from '../store/notices.ts';
 import { openOwnLimits } from '../store/own-limit-scripts.ts';
@@ -17,6 +18,7 @@ import type { Keys } from '../words/keys.ts';
 export interface PermitsOptions {
   pod: string;
   redis: Redis;
+  redisUrl: string;
   notices: Notices;
   keys: Keys;
   clock: Clock;
@@ -31,18 +33,22 @@ export interface Permits {
   stop(): Promise<unknown>;
 }
 
-export function createPermits({ pod, redis, notices, keys, clock, events }: PermitsOptions): Permits {
-  const desks = new Map<string, { permits: PermitDesk; own: OwnDesk }>();
+export function createPermits({ pod, redis, redisUrl, notices, keys, clock, events }: PermitsOptions): Permits {
+  const desks = new Map<string, { permits: PermitDesk; own: OwnDesk | undefined }>();
 
   function open({ name, limits: plan }: NonNullable<Lane['upstream']>) {
     if (!plan) return undefined;
+    const shared = { keys, tag: name, pod, plan };
+    if (plan.driver === 'bottleneck') {
+      const onError = (error: Error) =>
+        events.emit('redis.failing', { what: `limit ${name} with bottleneck`, reason: error.message });
+      const driver = openBottleneckDriver({ ...shared, redisUrl, clock, onError });
+      return { permits: new PermitDesk({ upstream: name, driver, clock, events }), own: undefined };
+    }
     const driver = openScriptDriver({
+      ...shared,
       redis,
       notices,
-      keys,
-      tag: name,
-      pod,
-      plan,
       onLost: (forMs) =>
         events.emit('limit.lost', { upstream: name, forMs, reason: 'nothing was known of what counts towards them' }),
       onDrift: (limit, sizes) => events.emit('limit.drift', { upstream: name, limit, sizes }),
@@ -63,7 +69,7 @@ export function createPermits({ pod, redis, notices, keys, clock, events }: Perm
     gate: createOwnLimits((lane) => desks.get(lane.tag)?.own),
     async stop() {
       // What attempts held goes back before their pod's definition does.
-      await Promise.all([...desks.values()].map(({ own }) => own.stop()));
+      await Promise.all([...desks.values()].map(({ own }) => own?.stop()));
       await Promise.all([...desks.values()].map(({ permits }) => permits.stop()));
     },
   };

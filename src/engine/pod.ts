@@ -100,7 +100,7 @@ export function createPod(options: PodOptions): Pod {
   const journal = createJournal({ redis, keys, who: name, tagOf: (lane) => laneQueues.get(lane)?.lane.tag, clock });
   const slots = createSlots(concurrency);
   const notices = openNotices(redisUrl);
-  const permits = createPermits({ pod: name, redis, notices, keys, clock, events });
+  const permits = createPermits({ pod: name, redis, redisUrl, notices, keys, clock, events });
   const bell = createBell(blocking, redis, keys.ring(name));
   const admit = createAdmission([stalledGate], permits.gate);
   const locks = createLockKeeper({ attempts, queueOf, clock, events });

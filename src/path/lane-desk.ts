@@ -225,6 +225,11 @@ export class LaneDesk implements PermitHome {
     else if (this.#wanted > 0 || this.#waiting.length > 0) this.#ask();
   }
 
+  /** Another lane or pod waits: what ends here next is given back, and the answer says whether the one after it too. */
+  wanted(): void {
+    this.#isContended = true;
+  }
+
   /** Called some times a second: names what is held again, and finds what ran out. */
   keep(): void {
     const now = this.#mono;
@@ -312,6 +317,9 @@ export class LaneDesk implements PermitHome {
   async #askOnce(): Promise<void> {
     const { driver, events, upstream } = this.#shared;
     const askedAt = this.#mono;
+    const heldMs = this.#shared.heldUntilMono - askedAt;
+    // Whoever waited when the hold came is called by nobody when it ends.
+    if (heldMs > 0 && (this.#wanted > 0 || this.#waiting.length > 0)) this.#wakeIn(heldMs);
     const named = [...this.#slots].filter((slot) => askedAt - slot.namedMono >= KEEP_MS / 2);
     const ask = this.#compose(askedAt, named);
     if (!ask) return;

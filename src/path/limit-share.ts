@@ -38,6 +38,11 @@ export function listMisfits({ requests, tokens }: LimitShare, upstream: Upstream
   if (slots && requests > slots.size) {
     misfits.push(`requests: expected at most ${slots.size}, the '${slots.name}' of ${of}, got ${requests}`);
   }
+  if (requests > 1 && slots && upstream?.limits?.driver === 'bottleneck') {
+    misfits.push(
+      `requests: expected 1, because ${of} is kept by bottleneck, which grants one at a time, got ${requests}: use driver 'scripts'`,
+    );
+  }
   if (!allowance && tokens !== undefined) {
     misfits.push(
       `tokens: expected nothing, because ${upstream ? `${of} has no limit of tokens` : `it has ${of}`}, got ${quote(tokens)}`,

@@ -35,7 +35,10 @@ export class PermitDesk {
     };
     driver.onNotice((notice) => {
       if (notice.kind === 'held') this.shut(notice.forMs);
-      if (notice.kind === 'changed') this.#heldUntilMono = Number.NEGATIVE_INFINITY;
+      if (notice.kind === 'wanted') {
+        for (const lane of this.#lanes.values()) lane.wanted();
+        return;
+      }
       for (const lane of this.#lanes.values()) if (notice.kind !== 'free' || notice.lane === lane.name) lane.notice();
     });
     this.#beat = setInterval(() => {

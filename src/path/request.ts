@@ -17,6 +17,7 @@ const MAX_BODY_BYTES = 64 * 1024;
 
 export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] {
   const { lane, id } = attempt;
+  const kept = lane.upstream?.limits?.limits.filter(({ kind }) => kind === 'count');
   let effects = 0;
   let open: AbortController | undefined;
 
@@ -99,7 +100,7 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
 
   /** True when it told everybody to wait. */
   function holdAll(permit: Permit | undefined, { status, headers }: Response, failure: FailureClass | null): boolean {
-    const hold = permit && readHold({ class: failure, headers, nowAt: clock.now() });
+    const hold = permit && readHold({ class: failure, headers, nowAt: clock.now(), kept });
     if (hold) permit.hold(hold.forMs, `${status} ${hold.reason}`);
     return hold !== undefined;
   }

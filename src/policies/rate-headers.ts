@@ -23,18 +23,34 @@ export function readRetryAfter(headers: Headers, nowAt: number): number | null {
   return (wait && toEpochMs(nowAt + wait.forMs)) ?? null;
 }
 
+/** A limit that is kept on our side. */
+export interface Kept {
+  size: number;
+  perMs: number;
+}
+
+export interface Answer {
+  /** Null below 400. */
+  class: FailureClass | null;
+  headers: Headers;
+  nowAt: number;
+  kept?: readonly Kept[];
+}
+
 /**
- * For how long nobody may go on, if the answer says so. Its class is null below 400. On a limit it counts what the upstream asked
- * for (a 503's Retry-After speaks of its health, a 202's of the job); on every answer, that nothing is left.
+ * For how long nobody may go on, if the answer says so. On a limit it counts what the upstream asked for (a 503's Retry-After
+ * speaks of its health, a 202's of the job); on every answer, that nothing is left. A success that was the last of a limit we keep
+ * ourselves is no news: we count it to the millisecond, and its reset in whole seconds would cost up to half of the allowance.
  */
-export function readHold(answer: { class: FailureClass | null; headers: Headers; nowAt: number }): Hold | undefined {
+export function readHold(answer: Answer): Hold | undefined {
   const { headers } = answer;
+  const kept = answer.class === null ? answer.kept : undefined;
   // An instant is read by the upstream's own clock, as the answer tells it: this pod's may be an hour off.
   const nowAt = readInstant(headers.get('date')) ?? answer.nowAt;
   const isLimit = answer.class === 'rate-limit' || answer.class === 'quota';
   const wait =
     (isLimit ? readAsked(headers, nowAt) : undefined) ??
-    readSpent(headers, nowAt) ??
+    readSpent(headers, nowAt, kept) ??
     (answer.class === 'quota' ? readQuotaReset(headers, nowAt) : undefined);
   if (!wait || !(wait.forMs > 0)) return undefined;
   return { forMs: Math.min(MAX_HOLD_MS, Math.ceil(wait.forMs)), reason: wait.reason };
@@ -51,17 +67,25 @@ function readAsked(headers: Headers, nowAt: number): Wait | undefined {
 }
 
 /** The longest wait among the limits of which nothing is left. */
-function readSpent(headers: Headers, nowAt: number): Wait | undefined {
+function readSpent(headers: Headers, nowAt: number, kept: readonly Kept[] = []): Wait | undefined {
   const waits: (Wait | undefined)[] = [];
   for (const [name, value] of headers) {
-    if (name === 'ratelimit') waits.push(...readDrafts(value, nowAt));
+    if (name === 'ratelimit') waits.push(...readDrafts(value, nowAt, kept));
     else if (/rate-?limit.*remaining/.test(name) && isNothing(value)) {
       const reset = name.replace('remaining', 'reset');
       const reason = `${name}: ${shorten(value)}, ${say(headers, reset)}`;
-      waits.push(toWait(readReset(headers.get(reset), nowAt), reason, nowAt));
+      const wait = toWait(readReset(headers.get(reset), nowAt), reason, nowAt);
+      waits.push(unlessKept(wait, headers.get(name.replace('remaining', 'limit')), kept));
     }
   }
   return longest(waits);
+}
+
+/** Nothing if it speaks of a limit of that size that is kept, and asks for no more than its whole length, in whole seconds. */
+function unlessKept(wait: Wait | undefined, size: string | null | undefined, kept: readonly Kept[]): Wait | undefined {
+  const said = toNumber(size ?? null);
+  const isKnown = (one: Kept) => one.size === said && (wait?.forMs ?? 0) <= Math.ceil(one.perMs / 1_000) * 1_000;
+  return kept.some(isKnown) ? undefined : wait;
 }
 
 /** The reset of what the quota speaks of: not of a limit of which something is left. */
@@ -74,16 +98,16 @@ function readQuotaReset(headers: Headers, nowAt: number): Wait | undefined {
   return longest(waits);
 }
 
-type Parts = Partial<Record<'r' | 't' | 'remaining' | 'reset', string>>;
+type Parts = Partial<Record<'r' | 't' | 'limit' | 'remaining' | 'reset', string>>;
 
 /** `"default";r=0;t=30, "daily";r=9;t=4000` of the later drafts; `limit=10, remaining=0, reset=30` of the seventh. */
-function readDrafts(text: string, nowAt: number): (Wait | undefined)[] {
+function readDrafts(text: string, nowAt: number, kept: readonly Kept[]): (Wait | undefined)[] {
   const bare = text.replace(/"[^"]*"/g, '');
   return (bare.includes(';') ? bare.split(',') : [bare]).flatMap((item) => {
     const parts = Object.fromEntries(item.split(/[;,]/).map((part) => part.trim().split('=', 2))) as Parts;
     const seconds = toNumber(parts.t ?? parts.reset ?? null);
     if (!isNothing(parts.r ?? parts.remaining ?? '') || seconds === undefined) return [];
-    return [toWait(seconds * 1_000, `ratelimit: ${shorten(text)}`, nowAt)];
+    return [unlessKept(toWait(seconds * 1_000, `ratelimit: ${shorten(text)}`, nowAt), parts.limit, kept)];
   });
 }
 

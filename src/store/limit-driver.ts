@@ -42,8 +42,12 @@ export interface Granted {
   isContended: boolean;
 }
 
-/** Who waits should ask: one lane, everybody, or nobody for a while. */
-export type LimitNotice = { kind: 'free'; lane: string } | { kind: 'changed' } | { kind: 'held'; forMs: number };
+/** Who waits should ask: one lane, everybody, or nobody for a while. Who holds more than its share should give back: `wanted`. */
+export type LimitNotice =
+  | { kind: 'free'; lane: string }
+  | { kind: 'wanted' }
+  | { kind: 'changed' }
+  | { kind: 'held'; forMs: number };
 
 export interface LimitDriver {
   readonly plan: LimitPlan;

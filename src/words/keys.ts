@@ -63,6 +63,8 @@ export interface Keys {
   limitWaiting(tag: string): string;
   /** Pub/sub channel, no key: JSON with `kind` of what those who wait should ask about. */
   limitNotice(tag: string): string;
+  /** Bottleneck's id of a limiter of ours, and what its eight keys begin with: `<this>_settings`, … They live as long as the tag. */
+  bottleneck(tag: string, what: 'slots' | 'tickets'): string;
 }
 
 export function createKeys(prefix: string): Keys {
@@ -88,6 +90,7 @@ export function createKeys(prefix: string): Keys {
     limitWaiting: (tag: string) => `${prefix}:u:{${tag}}:waiting`,
     limitNotice: (tag: string) => `${prefix}:u:{${tag}}:notice`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
+    bottleneck: (tag: string, what: string) => `${prefix}:u:{${tag}}:bottleneck:${what}`,
   });
 }
 

@@ -216,6 +216,17 @@ describe('an upstream that holds everybody', () => {
     await desk.stop();
   });
 
+  it('gets going again by itself where a lane already waited when the word came', async () => {
+    const { desk, lane, notify } = open({ answer: () => ({ againInMs: 60_000 }) });
+    const called = vi.fn();
+    lane.tryTake(1, called);
+    await aTurn(); // it has its answer: nothing is free
+    notify({ kind: 'held', forMs: 50 });
+    expect(called).not.toHaveBeenCalled();
+    await vi.waitFor(() => expect(called).toHaveBeenCalled());
+    await desk.stop();
+  });
+
   it('for longer than an attempt lives: it parks until then', async () => {
     const { desk, take, signal } = open({});
     const permit = await take();

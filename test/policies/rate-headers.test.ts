@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readHold, readRetryAfter } from '../../src/policies/rate-headers.ts';
+import type { FailureClass } from '../../src/words/failure.ts';
 
 const NOW = Date.UTC(2030, 0, 1);
 const DAY_MS = 86_400_000;
@@ -70,6 +71,26 @@ describe('when to come back', () => {
         expect(at).toBeLessThanOrEqual(MAX_EPOCH_MS);
       }),
     );
+  });
+});
+
+describe('nothing left of a limit that we keep ourselves', () => {
+  const kept = [{ size: 20, perMs: 1_000 }];
+  const headers = (limit: string, reset: string) =>
+    new Headers({ 'x-ratelimit-limit': limit, 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': reset });
+  const held = (given: Headers, failure: FailureClass | null = null) =>
+    readHold({ class: failure, headers: given, nowAt: NOW, kept })?.forMs;
+
+  it('holds nobody after a success', () => {
+    expect(held(headers('20', '1'))).toBeUndefined();
+    expect(held(new Headers({ ratelimit: 'limit=20, remaining=0, reset=1' }))).toBeUndefined();
+  });
+
+  it('holds everybody when it is another limit, asks for more than its length, or refused', () => {
+    expect(held(headers('60', '1'))).toBe(1_000);
+    expect(held(headers('20', '2'))).toBe(2_000);
+    expect(held(headers('20', '1'), 'rate-limit')).toBe(1_000);
+    expect(held(new Headers({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1' }))).toBe(1_000);
   });
 });
 

@@ -31,6 +31,7 @@ const make = {
     keys.limitAmounts(tag, 'per-1m-by-agent', other),
   limitWaiting: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitWaiting(tag),
   limitNotice: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitNotice(tag),
+  bottleneck: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneck(tag, 'slots'),
 };
 const ofUpstream = [
   'queuePrefix',
@@ -44,6 +45,7 @@ const ofUpstream = [
   'limitAmounts',
   'limitWaiting',
   'limitNotice',
+  'bottleneck',
 ] as const;
 
 describe('a key', () => {

@@ -23,6 +23,8 @@ export interface ArenaPod {
   readonly label: string;
   /** What the journal calls it. */
   readonly name: string;
+  /** Where it listens. */
+  readonly url: string;
   readonly pid: number;
   readonly exit: PodExit | undefined;
   readonly exited: Promise<PodExit>;
@@ -75,10 +77,11 @@ export async function startProcess(label: string, argv: string[], env: NodeJS.Pr
       resolve(exit);
     });
   });
-  const name = await readyName(child, exited, () => tail.join('\n'));
+  const { pod: name = '', url = '' } = await readyFacts(child, exited, () => tail.join('\n'));
   return {
     label,
     name,
+    url,
     pid: child.pid as number,
     exited,
     get exit() {
@@ -94,10 +97,15 @@ export async function startProcess(label: string, argv: string[], env: NodeJS.Pr
   };
 }
 
-async function readyName(child: ChildProcess, exited: Promise<PodExit>, words: () => string): Promise<string> {
+interface ReadyFacts {
+  pod?: string;
+  url?: string;
+}
+
+async function readyFacts(child: ChildProcess, exited: Promise<PodExit>, words: () => string): Promise<ReadyFacts> {
   let timer: NodeJS.Timeout | undefined;
-  const ready = new Promise<string>((resolve, reject) => {
-    child.once('message', (facts: { pod?: string }) => resolve(facts.pod ?? ''));
+  const ready = new Promise<ReadyFacts>((resolve, reject) => {
+    child.once('message', (facts: ReadyFacts) => resolve(facts));
     timer = setTimeout(() => reject(new Error(`no pod within ${READY_MS} ms: ${words()}`)), READY_MS);
     void exited.then(({ code, signal }) =>
       reject(new Error(`a pod ended at its start (${code ?? signal}): ${words()}`)),

@@ -6,20 +6,23 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import type { FaultOptions } from '../arena.ts';
 import { type Evidence, toTable } from '../evidence.ts';
 
-export type Fault = [name: string, run: (options: FaultOptions) => Promise<Evidence>];
+export type Fault<E extends Evidence = Evidence> = [name: string, run: (options: FaultOptions) => Promise<E>];
 
-export interface Suite {
+export interface Suite<E extends Evidence = Evidence> {
   short: boolean;
   /** How many faults take place at once: each has three or four processes. */
   atOnce: number;
   /** For one fault, its wait for its turn included. */
   timeoutMs: number;
+  /** Default: one row per fault with its reckoning of jobs. */
+  table?: (all: readonly E[]) => string;
 }
 
-export function runFaults(faults: readonly Fault[], { short, atOnce, timeoutMs }: Suite): void {
+export function runFaults<E extends Evidence = Evidence>(faults: readonly Fault<E>[], suite: Suite<E>): void {
+  const { short, atOnce, timeoutMs, table = toTable } = suite;
   const seed = Number(process.env.FAULTS_SEED) || randomInt(1, 1_000_000);
   const turn = createTurns(atOnce);
-  const all: Evidence[] = [];
+  const all: E[] = [];
   let before: ReturnType<typeof openHandles>;
   vi.setConfig({ maxConcurrency: faults.length }); // all may start: how many at once, the turns decide
 
@@ -39,7 +42,7 @@ export function runFaults(faults: readonly Fault[], { short, atOnce, timeoutMs }
     );
   }
   afterAll(async () => {
-    console.log(`FAULTS_SEED=${seed}\n${toTable(all)}`);
+    console.log(`FAULTS_SEED=${seed}\n${table(all)}`);
     await vi.waitFor(() => expect(openHandles(), 'left open by a fault').toEqual(before), { timeout: 5_000 });
   });
 }

@@ -1,0 +1,32 @@
+// Typed wrapper of sync-bottleneck.lua.
+
+import { defineScript } from './define-script.ts';
+
+export interface BottleneckState {
+  nowAt: number;
+  born: string;
+  closedMs: number;
+  /** Other pods that wait for slots; and all that hold or want some. */
+  podsWaiting: number;
+  podsActive: number;
+  used: number;
+  lost: ReadonlySet<string>;
+}
+
+export const syncBottleneck = defineScript({
+  file: new URL('./sync-bottleneck.lua', import.meta.url),
+  keys: ['limits', 'slotSettings', 'ticketSettings', 'expirations', 'weights', 'queued', 'running', 'seen'],
+  args: ['client', 'leaseMs', 'renewed', 'checked', 'known', 'closeMs', 'holdMs', 'held', 'queuedNow'],
+  reply(raw): BottleneckState {
+    const [nowAt, born, closedMs, podsWaiting, podsActive, used, lost] = raw as [
+      number,
+      string,
+      number,
+      number,
+      number,
+      number,
+      string[],
+    ];
+    return { nowAt, born, closedMs, podsWaiting, podsActive, used, lost: new Set(lost) };
+  },
+});

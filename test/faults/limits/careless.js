@@ -1,0 +1,81 @@
+// Loaded into a pod before it starts (--import), makes it careless in the ways that LIMITS_CARELESS names: each takes one
+// protection away, from outside. A test that still passes with it proves nothing.
+
+import { Redis } from 'ioredis';
+import { PermitDesk } from '../../../dist/path/permit-desk.js';
+import { askPermits } from '../../../dist/store/scripts/ask-permits.js';
+import { registerLimits } from '../../../dist/store/scripts/register-limits.js';
+
+const HOUR_MS = 3_600_000;
+
+/** What becomes of the driver. */
+const DRIVERS = {
+  /** Sends on tickets whose time is over. */
+  late: (driver) => ({
+    async ask(ask) {
+      const granted = await driver.ask(ask);
+      if (granted.tickets) granted.tickets.forMs = HOUR_MS;
+      return granted;
+    },
+  }),
+  /** Holds no slot for longer because a request is on the wire. */
+  unextended: () => ({ extend: async () => true }),
+  /** Gives nothing back while it has work of its own. */
+  greedy: (driver) => ({ ask: async (ask) => ({ ...(await driver.ask(ask)), isContended: false }) }),
+  /** Takes all lanes for equals. */
+  weightless: (driver) => ({ ask: (ask) => driver.ask({ ...ask, weight: 1 }) }),
+  /** Keeps to itself that the upstream said stop. */
+  unheld: () => ({ hold: async () => true }),
+};
+
+/** What becomes of everything else. */
+const OTHERS = {
+  /** A clock that sleeps with its process: after a stop no time has passed. */
+  sleepy() {
+    const now = performance.now.bind(performance);
+    let asleep = 0;
+    let last = now();
+    setInterval(() => performance.now(), 20).unref();
+    performance.now = () => {
+      const at = now();
+      if (at - last > 3_000) asleep += at - last;
+      last = at;
+      return at - asleep;
+    };
+  },
+  /** Slots that outlive their pod. */
+  unexpiring() {
+    const { run } = askPermits;
+    askPermits.run = (redis, keys, args) =>
+      run(redis, keys, { ...args, ask: JSON.stringify({ ...JSON.parse(args.ask), slotMs: HOUR_MS }) });
+  },
+  /** Takes lost state for an unused allowance. */
+  unclosed() {
+    const { run } = registerLimits;
+    registerLimits.run = (redis, keys, args) => run(redis, keys, { ...args, closedMs: 0 });
+  },
+  /** Goes by its own clock, an hour ahead, instead of Redis's. */
+  'own-clock'() {
+    const { defineCommand } = Redis.prototype;
+    const own = "(function() local t = redis.call('TIME') t[1] = t[1] + 3600 return t end)()";
+    Redis.prototype.defineCommand = function (name, { lua, ...rest }) {
+      return defineCommand.call(this, name, { ...rest, lua: lua.replaceAll("redis.call('TIME')", own) });
+    };
+  },
+};
+
+const ways = (process.env.LIMITS_CARELESS ?? '').split(',').filter((way) => way !== '');
+for (const way of ways) OTHERS[way]?.();
+
+const { lane } = PermitDesk.prototype;
+const done = new WeakSet();
+PermitDesk.prototype.lane = function (given) {
+  if (!done.has(this)) {
+    done.add(this);
+    for (const way of ways) {
+      const { driver } = this.options;
+      if (DRIVERS[way]) this.options.driver = Object.assign(Object.create(driver), DRIVERS[way](driver));
+    }
+  }
+  return lane.call(this, given);
+};

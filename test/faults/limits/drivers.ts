@@ -1,0 +1,19 @@
+// One suite for every driver of limits. What a driver cannot keep is refused where it is defined: such a run is left out, and
+// whoever reads the table sees that it is.
+
+import { LIMIT_DRIVERS } from '../../../src/words/limit.ts';
+import type { Fault } from '../harness/suite.ts';
+import type { LimitOptions } from './arena.ts';
+import type { LimitEvidence } from './evidence.ts';
+
+export type LimitRun = [name: string, run: (options: LimitOptions) => Promise<LimitEvidence>];
+
+/** LIMITS_DRIVERS picks some: 'scripts', 'bottleneck', or both with a comma. */
+const chosen = process.env.LIMITS_DRIVERS?.split(',') ?? ['scripts'];
+
+export function onEachDriver(runs: readonly LimitRun[]): Fault<LimitEvidence>[] {
+  const drivers = LIMIT_DRIVERS.filter((driver) => chosen.includes(driver));
+  return drivers.flatMap((driver) =>
+    runs.map(([name, run]): Fault<LimitEvidence> => [`${name} (${driver})`, (options) => run({ ...options, driver })]),
+  );
+}

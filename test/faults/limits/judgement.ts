@@ -1,0 +1,51 @@
+// What is said about every run: over no limit, by the judge, refused requests included. With careless pods the same must be
+// over, or the run proves nothing.
+
+import type { RulesInput } from '../../../src/simulator/index.ts';
+import type { Careless, LimitArena } from './arena.ts';
+import type { LimitEvidence } from './evidence.ts';
+import { type Arrival, measureUse } from './upstream-process.ts';
+
+/** `careless`: what the pods of this run forgot; then it must be over. */
+export async function proveNeverOver(
+  { upstream }: LimitArena,
+  evidence: LimitEvidence,
+  careless: readonly Careless[] = [],
+): Promise<void> {
+  const { over, refused, most } = await count(upstream);
+  evidence.over = over;
+  if (careless.length > 0) {
+    evidence.prove(over > 0, `twin: with pods that are ${careless.join(' and ')} ${over} arrivals were over (${most})`);
+    return;
+  }
+  evidence.prove(over === 0, `no arrival was over (${most}), ${over} convictions`);
+  evidence.prove(refused === 0, `the upstream refused none: ${refused} answers of 429`);
+}
+
+export async function count({ verdict }: LimitArena['upstream'], rules?: RulesInput) {
+  const { counts, summary } = await verdict(rules);
+  const most = [
+    `most at once ${summary.maxConcurrent}`,
+    ...summary.intervals.map(({ terms, max }) => `${max} against ${terms}`),
+  ];
+  return {
+    over: (counts.concurrent ?? 0) + (counts.rate ?? 0) + (counts.record ?? 0),
+    refused: summary.byStatus['429'] ?? 0,
+    most: most.join(', '),
+  };
+}
+
+/** The share that was used of whichever limit binds. */
+export function goodput({ terms }: LimitArena, arrivals: readonly Arrival[], fromAt: number, untilAt: number): number {
+  return Math.max(...terms.limits.map((limit) => measureUse(arrivals, limit, fromAt, untilAt)));
+}
+
+/** Every job was started once, and sent what it had to send once. */
+export function proveNothingBurned(evidence: LimitEvidence, arrivals: readonly Arrival[]): void {
+  const again = arrivals.filter(({ start }) => start > 1).length;
+  const jobs = new Set(arrivals.map(({ job }) => job)).size;
+  evidence.prove(
+    again === 0 && jobs === arrivals.length,
+    `no start was burned: ${arrivals.length} requests of ${jobs} jobs`,
+  );
+}

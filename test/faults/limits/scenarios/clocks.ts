@@ -1,0 +1,36 @@
+// Pods whose wall clocks are an hour ahead and an hour behind: limits go by Redis's time, so nobody notices.
+
+import { until } from '../../harness/until.ts';
+import { type Careless, inLimitArena, type LimitOptions } from '../arena.ts';
+import type { LimitEvidence } from '../evidence.ts';
+import { goodput, proveNeverOver, proveNothingBurned } from '../judgement.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** `careless`: the pod whose clock is ahead. */
+export function shifted(careless: readonly Careless[] = []) {
+  const terms = { limits: [{ concurrent: 3 }, { count: 20, per: '1s' as const }], latency: '100ms' };
+  const fault = careless.length > 0 ? `clocks an hour off, ${careless}` : 'clocks an hour off';
+  return (options: LimitOptions): Promise<LimitEvidence> =>
+    inLimitArena(fault, options, terms, async (arena, evidence) => {
+      const seconds = options.short ? 5 : 20;
+      await arena.add('alpha', 20 * (seconds + 40));
+      await Promise.all([
+        arena.startPod('ahead', { shiftMs: HOUR_MS, careless }),
+        arena.startPod('behind', { shiftMs: -HOUR_MS }),
+        arena.startPod('c'),
+        arena.startPod('d'),
+      ]);
+      const everybody = async () => new Set((await arena.arrivals()).map(({ pod }) => pod)).size === 4;
+      await until('all four send', 30_000, everybody);
+      const fromAt = arena.now();
+      const untilAt = fromAt + seconds * 1_000;
+      await until('a while has passed', seconds * 1_000 + 5_000, () => arena.now() > untilAt);
+      const arrivals = await arena.arrivals();
+      await proveNeverOver(arena, evidence, careless);
+      if (careless.length > 0) return;
+      evidence.goodput = goodput(arena, arrivals, fromAt, untilAt);
+      evidence.prove(evidence.goodput > 0.5, `it used ${(evidence.goodput * 100).toFixed(1)} % of the allowance`);
+      proveNothingBurned(evidence, arrivals);
+    });
+}

@@ -1,0 +1,63 @@
+// The upstream answers 429 with Retry-After to one pod: all four stop, and go on when it said. The limit itself has room.
+
+import { until } from '../../harness/until.ts';
+import { type Careless, inLimitArena, type LimitArena, type LimitOptions } from '../arena.ts';
+import type { LimitEvidence } from '../evidence.ts';
+
+const TERMS = { limits: [{ count: 20, per: '1s' as const }], latency: '20ms' };
+/** What the upstream asks for: whole seconds, so that Retry-After and its ms say the same. */
+const HOLD_MS = 3_000;
+/** From the answer that said so until every pod knows. */
+const TOLD_MS = 100;
+
+export function held(careless: readonly Careless[] = []) {
+  const fault = careless.length > 0 ? `429 with Retry-After, ${careless}` : '429 with Retry-After';
+  return (options: LimitOptions): Promise<LimitEvidence> =>
+    inLimitArena(fault, options, TERMS, async (arena, evidence) => {
+      await arena.startFour({ careless, lanes: ['alpha'] });
+      const load = arena.keepAdding('alpha', 10, 250);
+      for (let round = 0; round < (options.short ? 1 : 5); round++) await holdOnce(arena, evidence, careless);
+      await load.stop();
+    });
+}
+
+async function holdOnce(
+  { upstream, arrivals, pods, now }: LimitArena,
+  evidence: LimitEvidence,
+  careless: readonly Careless[],
+): Promise<void> {
+  const since = now();
+  const later = async (at: number) => (await arrivals()).filter((one) => one.at > at);
+  await until('all four send', 30_000, async () => new Set((await later(since)).map(({ pod }) => pod)).size === 4);
+  const turnedAt = now();
+  await upstream.configure({ limits: [{ count: 1, per: `${HOLD_MS}ms` }] });
+  const refused = async () => (await later(turnedAt)).filter(({ status }) => status === 429);
+  await until('one is refused', 10_000, async () => (await refused()).length > 0);
+  await upstream.configure({ limits: TERMS.limits });
+  await until(
+    'the hold is over',
+    HOLD_MS + 10_000,
+    async () => now() > Math.max(...(await refused()).map(({ at }) => at)) + HOLD_MS,
+  );
+  const ends = (await refused()).map(({ endedAt }) => endedAt);
+  const [firstAt, lastAt] = [Math.min(...ends), Math.max(...ends)];
+  const toldAt = firstAt + TOLD_MS;
+  const untilAt = lastAt + HOLD_MS;
+  const within = (await arrivals()).filter(({ at }) => at > toldAt && at < untilAt - 5);
+  if (careless.length > 0) {
+    evidence.prove(within.length > 0, `twin: with pods that are ${careless} ${within.length} arrived during the hold`);
+    return;
+  }
+  evidence.prove(within.length === 0, `${within.length} arrived between 100 ms after the 429 and the end of its hold`);
+  await until(
+    'all four go on',
+    15_000,
+    async () => new Set((await later(untilAt - 5)).map(({ pod }) => pod)).size === 4,
+  );
+  const first = (await later(untilAt - 5))[0]?.at ?? Number.NaN;
+  evidence.figures.push(`${ends.length} refused, went on ${Math.round(first - untilAt)} ms after the end`);
+  evidence.prove(
+    pods.every((pod) => !pod.exit),
+    'no pod died of it',
+  );
+}

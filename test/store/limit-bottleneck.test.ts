@@ -1,0 +1,288 @@
+// The driver of limits on Bottleneck, by pods that are processes: never over, all of it used, and again after each fault.
+
+import { join } from 'node:path';
+import { describe, expect, vi } from 'vitest';
+import { ROOT } from '../../scripts/prepare.js';
+import { startEmbeddedRedis } from '../../src/store/embedded-redis.ts';
+import { openBottleneckDriver } from '../../src/store/limit-bottleneck.ts';
+import type { Ask, LimitDriver, LimitNotice } from '../../src/store/limit-driver.ts';
+import { systemClock } from '../../src/words/clock.ts';
+import type { Limit } from '../../src/words/limit.ts';
+import { it, type World } from '../support/world.ts';
+import { countBy, machineMs, mostAtOnce, mostWithin } from './limit-ledger.ts';
+import { concurrent, perSecond, usersOf } from './limit-users.ts';
+
+const TAG = 'forum';
+
+function open(world: World, pod: string, limits: Limit[]): LimitDriver & { notices: LimitNotice[] } {
+  const driver = openBottleneckDriver({
+    redisUrl: world.redisUrl,
+    keys: world.keys,
+    tag: TAG,
+    pod,
+    plan: { driver: 'bottleneck', limits, travelMs: 10 },
+    clock: systemClock,
+  });
+  const notices: LimitNotice[] = [];
+  driver.onNotice((notice) => void notices.push(notice));
+  world.defer(() => driver.stop());
+  return Object.assign(driver, { notices });
+}
+
+const asks = (ask: Partial<Ask>): Ask => ({
+  lane: 'a',
+  weight: 1,
+  slots: 0,
+  tickets: 0,
+  freed: [],
+  unsent: [],
+  sent: [],
+  kept: [],
+  wired: [],
+  unit: 1,
+  ...ask,
+});
+
+/** Asks until it has so many slots. */
+async function slotsOf(driver: LimitDriver, count: number, ask: Partial<Ask> = {}): Promise<string[]> {
+  const slots: string[] = [];
+  await vi.waitUntil(
+    async () => {
+      const granted = await driver.ask(asks({ ...ask, slots: count - slots.length }));
+      slots.push(...granted.slots);
+      return slots.length >= count;
+    },
+    { timeout: 20_000, interval: 10 },
+  );
+  return slots;
+}
+
+const work = (parallel: number, workMs: number, lane = 'a', weight = 1) => ({ lane, parallel, workMs, weight });
+const since = <E extends { beganMs: number }>(entries: E[], atMs: number) =>
+  entries.filter(({ beganMs }) => beganMs > atMs);
+
+describe('four pods', () => {
+  it('share three slots: never a fourth at once, each pod its part, little lost', async ({ world }) => {
+    const users = await usersOf(world, TAG, [concurrent(3)]);
+    for (const pod of ['p0', 'p1', 'p2', 'p3']) users.add(pod, { works: [work(10, 100)] });
+    for (const pod of ['p0', 'p1', 'p2', 'p3']) await users.begun(pod, 0);
+    const fromMs = machineMs();
+    await users.begun('p0', fromMs, 25);
+    const seconds = (machineMs() - fromMs) / 1_000;
+    await users.stop();
+    const during = since(users.entries(), fromMs);
+    expect(mostAtOnce(users.entries())).toBe(3);
+    for (const count of Object.values(countBy(during, 'pod'))) expect(count).toBeGreaterThan(during.length / 8);
+    expect(during.length / (30 * seconds)).toBeGreaterThan(0.7);
+  });
+
+  it('share 20 a second: never a 21st in any sliding second, each pod its part, little lost', async ({ world }) => {
+    const users = await usersOf(world, TAG, [concurrent(50), perSecond(20)]);
+    for (const pod of ['p0', 'p1', 'p2', 'p3']) users.add(pod, { works: [work(20, 20)] });
+    for (const pod of ['p0', 'p1', 'p2', 'p3']) await users.begun(pod, 0);
+    const fromMs = machineMs();
+    await users.begun('p0', fromMs, 20);
+    const seconds = (machineMs() - fromMs) / 1_000;
+    await users.stop();
+    const during = since(users.entries(), fromMs);
+    expect(mostWithin(users.entries(), 1_000)).toBeLessThanOrEqual(20);
+    for (const count of Object.values(countBy(during, 'pod'))) expect(count).toBeGreaterThan(during.length / 8);
+    expect(during.length / (20 * seconds)).toBeGreaterThan(0.7);
+  });
+});
+
+describe('a pod whose clock is an hour ahead', () => {
+  it('changes nothing; by its own clock it lets more run than may (twin)', async ({ world }) => {
+    const right = await usersOf(world, 'right', [concurrent(4)]);
+    const wrong = await usersOf(world, 'wrong', [concurrent(4)]);
+    for (const [users, without] of [[right, undefined] as const, [wrong, 'clock'] as const]) {
+      users.add('p0', { works: [work(10, 300)], without });
+    }
+    for (const users of [right, wrong]) await users.begun('p0', 0, 8);
+    const fromMs = machineMs();
+    right.add('ahead', { works: [work(10, 300)], isAhead: true });
+    wrong.add('ahead', { works: [work(10, 300)], isAhead: true, without: 'clock' });
+    await right.begun('ahead', fromMs, 12);
+    await wrong.begun('ahead', fromMs, 4);
+    await vi.waitUntil(() => mostAtOnce(wrong.entries()) > 4, { timeout: 10_000 });
+    await Promise.all([right.stop(), wrong.stop()]);
+    expect(mostAtOnce(right.entries())).toBe(4);
+  });
+});
+
+describe('when the state is gone', () => {
+  it('nothing is granted for a window, and then all goes on; unpatched it never does (twin)', async ({ world }) => {
+    const patched = await usersOf(world, 'patched', [perSecond(20)]);
+    const stock = await usersOf(world, 'stock', [perSecond(20)]);
+    for (const pod of ['p0', 'p1']) {
+      patched.add(pod, { works: [work(10, 20)] });
+      stock.add(pod, { works: [work(10, 20)], without: 'recovery' });
+    }
+    for (const users of [patched, stock]) for (const pod of ['p0', 'p1']) await users.begun(pod, 0, 10);
+    const gone = await world.redis.keys(`${world.prefix}:u:*`);
+    const beforeMs = machineMs();
+    await world.redis.unlink(...gone);
+    const goneMs = machineMs();
+    for (const pod of ['p0', 'p1']) await patched.begun(pod, goneMs, 40);
+    await Promise.all([patched.stop(), stock.stop()]);
+    const after = since(patched.entries(), goneMs);
+    expect(mostWithin(patched.entries(), 1_000)).toBeLessThanOrEqual(20);
+    expect((after.find(({ beganMs }) => beganMs > goneMs + 30)?.beganMs ?? 0) - beforeMs).toBeGreaterThan(900);
+    expect(since(stock.entries(), goneMs + 200)).toEqual([]);
+  });
+
+  it('those who held slots hear that they hold them no more', async ({ world }) => {
+    const driver = open(world, 'p0', [concurrent(2)]);
+    const [slot = ''] = await slotsOf(driver, 1);
+    expect((await driver.ask(asks({ kept: [slot] }))).lost).toEqual([]);
+    await world.redis.unlink(...(await world.redis.keys(`${world.prefix}:u:*`)));
+    await vi.waitUntil(() => driver.notices.some(({ kind }) => kind === 'held'), { timeout: 5_000 });
+    const { lost, slots, againInMs } = await driver.ask(asks({ kept: [slot], slots: 1 }));
+    expect({ lost, slots }).toEqual({ lost: [slot], slots: [] });
+    expect(againInMs).toBeGreaterThan(5_000);
+  });
+});
+
+describe('a pod', () => {
+  it('killed gives its slots back when their lease ends; one stopped for longer comes back; unpatched it is lost (twin)', async ({
+    world,
+  }) => {
+    const patched = await usersOf(world, 'patched', [concurrent(4)]);
+    const stock = await usersOf(world, 'stock', [concurrent(4)]);
+    for (const pod of ['killed', 'stopped', 'other']) patched.add(pod, { works: [work(4, 50)] });
+    for (const pod of ['stopped', 'other']) stock.add(pod, { works: [work(4, 50)], without: 'recovery' });
+    for (const pod of ['killed', 'stopped', 'other']) await patched.begun(pod, 0, 5);
+    for (const pod of ['stopped', 'other']) await stock.begun(pod, 0, 5);
+    patched.kill('killed');
+    for (const users of [patched, stock]) users.signal('stopped', 'SIGSTOP');
+    const stoppedMs = machineMs();
+    await vi.waitUntil(() => machineMs() > stoppedMs + 17_000, { timeout: 20_000, interval: 100 });
+    const fullMs = machineMs();
+    await vi.waitUntil(() => mostAtOnce(since(patched.entries(), fullMs)) === 4, { timeout: 5_000, interval: 100 });
+    for (const users of [patched, stock]) users.signal('stopped', 'SIGCONT');
+    const wokenMs = machineMs();
+    await patched.begun('stopped', wokenMs, 10);
+    await patched.stop();
+    stock.kill('stopped');
+    stock.kill('other');
+    // What ran when it was stopped is written down as ended when it woke: it did nothing meanwhile.
+    const ran = patched.entries().filter(({ beganMs, endedMs }) => !(beganMs < stoppedMs && endedMs > wokenMs));
+    expect(mostAtOnce(ran)).toBe(4);
+    expect(stock.entries().filter(({ pod, beganMs }) => pod === 'stopped' && beganMs > wokenMs + 300)).toEqual([]);
+  });
+
+  it('that stops leaves its slots to others at once, and no field of its own', async ({ world }) => {
+    const [first, second] = [open(world, 'p0', [concurrent(2)]), open(world, 'p1', [concurrent(2)])];
+    const slots = await slotsOf(first, 2);
+    await first.ask(asks({ freed: slots }));
+    await first.stop();
+    expect(await slotsOf(second, 2)).toHaveLength(2);
+    expect(await world.redis.hexists(world.keys.limits(TAG), 'def:p0')).toBe(0);
+  });
+});
+
+describe('a hold', () => {
+  it('reaches every pod at once, until its end', async ({ world }) => {
+    const [first, second] = [open(world, 'p0', [concurrent(2)]), open(world, 'p1', [concurrent(2)])];
+    await slotsOf(first, 1);
+    await vi.waitUntil(async () => (await world.redis.hkeys(world.keys.limits(TAG))).includes('def:p1'));
+    const heldMs = machineMs();
+    await first.hold(1_500, '429 with Retry-After');
+    await vi.waitUntil(() => second.notices.some(({ kind }) => kind === 'held'), { timeout: 1_000 });
+    for (const driver of [first, second]) {
+      const { slots, againInMs } = await driver.ask(asks({ slots: 1 }));
+      expect(slots).toEqual([]);
+      expect(againInMs).toBeGreaterThan(500);
+    }
+    await slotsOf(second, 1);
+    expect(machineMs() - heldMs).toBeGreaterThan(1_490);
+  });
+});
+
+describe('the size', () => {
+  it('follows what somebody orders, and its end, in every pod', async ({ world }) => {
+    const limits = world.keys.limits(TAG);
+    const driver = open(world, 'p0', [concurrent(3)]);
+    const slots = await slotsOf(driver, 3);
+    const order = { size: 1, who: 'op', reason: 'test', at: 0, until: null };
+    await world.redis.hset(limits, 'set:concurrent', JSON.stringify(order));
+    await world.redis.publish(world.keys.limitNotice(TAG), '{"kind":"changed"}');
+    const size = () => world.redis.hget(`${world.keys.bottleneck(TAG, 'slots')}_settings`, 'maxConcurrent');
+    await vi.waitUntil(async () => (await size()) === '1', { timeout: 1_000 });
+    expect((await driver.ask(asks({ kept: slots }))).lost).toEqual([]); // what runs goes on
+    await driver.ask(asks({ freed: slots.slice(0, 2), slots: 1 }));
+    await vi.waitUntil(async () => (await world.redis.hget(limits, 'used:concurrent')) === '1', { timeout: 3_000 });
+    expect((await driver.ask(asks({ slots: 1 }))).slots).toEqual([]);
+    await world.redis.hdel(limits, 'set:concurrent');
+    expect(await slotsOf(driver, 2)).toHaveLength(2);
+  });
+
+  it('is the stricter of two pods that define it differently, until one is gone', async ({ world }) => {
+    const [first, second] = [open(world, 'p0', [perSecond(20)]), open(world, 'p1', [perSecond(10)])];
+    const spacing = async () =>
+      Number(await world.redis.hget(`${world.keys.bottleneck(TAG, 'tickets')}_settings`, 'minTime'));
+    await vi.waitUntil(async () => (await spacing()) > 100, { timeout: 5_000 });
+    await second.stop();
+    await vi.waitUntil(async () => Math.floor(await spacing()) === 51, { timeout: 5_000 });
+    expect(first.plan.limits).toHaveLength(1);
+  });
+});
+
+describe('a slot', () => {
+  it('whose lease is extended outlives its pod until then; one that is not held cannot be', async ({ world }) => {
+    const driver = open(world, 'p0', [concurrent(1)]);
+    const [slot = ''] = await slotsOf(driver, 1);
+    expect(await driver.extend(slot, 60_000)).toBe(true);
+    const leases = `${world.keys.bottleneck(TAG, 'slots')}_job_expirations`;
+    const [seconds = 0] = await world.redis.time();
+    expect(Number(await world.redis.zscore(leases, slot)) / 1_000 - Number(seconds)).toBeGreaterThan(55);
+    await driver.ask(asks({ kept: [slot] }));
+    expect(Number(await world.redis.zscore(leases, slot)) / 1_000 - Number(seconds)).toBeGreaterThan(55);
+    expect(await driver.extend('nobody', 1_000)).toBe(false);
+  });
+
+  it('is handed from lane to lane within the pod, to the one that holds least for its weight', async ({ world }) => {
+    const driver = open(world, 'p0', [concurrent(3)]);
+    const slots = await slotsOf(driver, 3);
+    expect((await driver.ask(asks({ lane: 'b', slots: 1 }))).slots).toEqual([]);
+    const first = await driver.ask(asks({ kept: slots }));
+    expect(first.isContended).toBe(true);
+    await driver.ask(asks({ freed: slots.slice(0, 1), slots: 1 }));
+    expect(driver.notices).toContainEqual({ kind: 'free', lane: 'b' });
+    expect((await driver.ask(asks({ lane: 'b', slots: 1 }))).slots).toEqual(slots.slice(0, 1));
+  });
+});
+
+describe('Redis', () => {
+  it('that forgets its scripts changes nothing', async ({ world }) => {
+    const driver = open(world, 'p0', [concurrent(2), perSecond(20)]);
+    const granted = async () => {
+      const { slots, tickets } = await driver.ask(asks({ slots: 1, tickets: 1 }));
+      return slots.length === 1 && tickets?.count === 1;
+    };
+    await vi.waitUntil(granted, { timeout: 5_000, interval: 10 });
+    await world.redis.script('FLUSH');
+    await vi.waitUntil(granted, { timeout: 5_000, interval: 10 });
+  });
+});
+
+describe('a Redis of its own', () => {
+  it('killed and started again goes on with what was held, and grants again', async ({ world }) => {
+    const redis = await startEmbeddedRedis({
+      dataDir: await world.folder(),
+      cacheDir: join(ROOT, '.lanekeeper', 'server'),
+      say: () => {},
+    });
+    world.defer(() => redis.stop());
+    const users = await usersOf(world, TAG, [concurrent(3), perSecond(50)]);
+    for (const pod of ['p0', 'p1']) users.add(pod, { works: [work(5, 50)], redisUrl: redis.url });
+    for (const pod of ['p0', 'p1']) await users.begun(pod, 0, 10);
+    process.kill(redis.pid, 'SIGKILL');
+    await redis.restart();
+    const backMs = machineMs();
+    for (const pod of ['p0', 'p1']) await users.begun(pod, backMs, 20);
+    await users.stop();
+    expect(mostAtOnce(users.entries())).toBeLessThanOrEqual(3);
+    expect(mostWithin(users.entries(), 1_000)).toBeLessThanOrEqual(50);
+  });
+});
