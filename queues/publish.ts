@@ -6,7 +6,7 @@ import { z } from 'zod';
 export const forum = defineUpstream({
   name: 'forum',
   baseUrl: process.env.FORUM_URL ?? 'http://127.0.0.1:4477',
-  limits: [{ concurrent: 3 }, { count: 60, per: '1m' }],
+  limits: [{ concurrent: 3 }, { count: 120, per: '1m' }],
   pins: { 'x-api-version': '2025-10-01' },
 });
 

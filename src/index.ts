@@ -8,6 +8,7 @@ export {
   type Job,
   type Probe,
   probe,
+  type Usage,
 } from './path/handler.ts';
 export { defineLane, type Lane, type LaneOptions } from './path/lane.ts';
 export type { LimitOptions, LimitPlanOptions } from './path/limit-plan.ts';

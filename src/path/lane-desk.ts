@@ -219,10 +219,7 @@ export class LaneDesk implements PermitHome {
   /** Something may be free, or the sizes changed. */
   notice(): void {
     this.#dropWhatIsOver();
-    const { slots, tickets } = this.#shared.driver.needs;
-    // Where nothing is taken before a job is here there is nothing to ask for: only a hold kept it waiting.
-    if (!slots && !tickets) this.#wake();
-    else if (this.#wanted > 0 || this.#waiting.length > 0) this.#ask();
+    if (this.#wanted > 0 || this.#waiting.length > 0) this.#ask();
   }
 
   /** Another lane or pod waits: what ends here next is given back, and the answer says whether the one after it too. */
@@ -290,10 +287,10 @@ export class LaneDesk implements PermitHome {
 
   #wakeIn(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#wake(), Math.max(1, Math.ceil(ms)));
+    this.#timer = setTimeout(() => this.wake(), Math.max(1, Math.ceil(ms)));
   }
 
-  #wake(): void {
+  wake(): void {
     if (this.#isStopped) return;
     if (this.#wanted > 0) this.#then();
     if (this.#waiting.length > 0) this.#ask();
@@ -377,8 +374,7 @@ export class LaneDesk implements PermitHome {
       this.#free.push(slot);
     }
     const { tickets } = granted;
-    // 2 ms: what is written at the last instant is on its way by then.
-    const ticketUntil = tickets ? askedAt + tickets.forMs - 2 : 0;
+    const ticketUntil = tickets ? askedAt + tickets.forMs - 2 : 0; // what is written last is on its way 2 ms later
     for (let n = 0; tickets && n < tickets.count; n++)
       this.#tickets.push({ batch: tickets.batch, untilMono: ticketUntil });
     this.#isContended = granted.isContended;

@@ -57,7 +57,6 @@ export class OwnHold implements Permit {
       return takes;
     };
     let askedAt = clock.mono();
-    // Before it is known, so that what comes too late for its attempt goes back.
     let verdict: OwnVerdict;
     try {
       verdict = await this.#desk.take(() => {
@@ -69,6 +68,7 @@ export class OwnHold implements Permit {
       throw error;
     }
     if (verdict.kind !== 'taken') return verdict;
+    // It came too late for its attempt: nothing of it was used.
     if (this.#isOver) {
       this.#drop(takes);
       return verdict;

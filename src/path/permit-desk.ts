@@ -39,7 +39,12 @@ export class PermitDesk {
         for (const lane of this.#lanes.values()) if (notice.lane !== lane.name) lane.wanted();
         return;
       }
-      for (const lane of this.#lanes.values()) if (notice.kind !== 'free' || notice.lane === lane.name) lane.notice();
+      // Where nothing is taken before a job is here there is nothing to ask for: only a hold kept it waiting.
+      const asks = driver.needs.slots || driver.needs.tickets;
+      for (const lane of this.#lanes.values()) {
+        if (!asks) lane.wake();
+        else if (notice.kind !== 'free' || notice.lane === lane.name) lane.notice();
+      }
     });
     this.#beat = setInterval(() => {
       for (const lane of this.#lanes.values()) lane.keep();

@@ -53,7 +53,8 @@ export interface Keys {
   limits(tag: string): string;
   /**
    * ZSET of what counts now -> epoch ms (Redis) at which it stops to count; whoever asks purges. Of slots a member is
-   * '<lane>|<pod>|<n>', one each; of tickets and tokens '<lane>|<bucket>'. Its key ends with the agent for one by agent.
+   * '<lane>|<pod>|<n>', one each; of tickets '<lane>|<bucket>'. Of tokens, and by agent (its key then ends with the agent), it is
+   * '<lane>|<job>|<pod>|<n>' while under way, and '=<until>' for all that came to an end and counts until then.
    */
   limitUses(tag: string, limit: string, agent?: string): string;
   /** HASH of how much each of those is, their sum, and when who waits may come again. Gone a minute after the last stops to count. */

@@ -47,6 +47,7 @@ describe('a plain producer', () => {
   ];
 
   it('whose data cannot be used has it refused, with every reason, and the next job runs', async ({ world }) => {
+    await knowForum(world);
     const pod = await world.pod([handle(publish, { run: () => 'posted' })]);
     const queue = world.queue(publish);
     const producer = await world.producer();
@@ -100,6 +101,7 @@ describe('a plain producer', () => {
   ];
 
   it('may say what it likes of attempts, times, ids and names: it is run, or waits harmlessly', async ({ world }) => {
+    await knowForum(world);
     const pod = await world.pod([handle(publish, { run: () => 'posted' })]);
     const queue = world.queue(publish);
     const plain = plainQueue(world, publish);
@@ -134,6 +136,7 @@ describe('a plain producer', () => {
 
 describe('a job that died with controls in its payload, its reason and its id', () => {
   it('can be looked at and replayed', async ({ world }) => {
+    await knowForum(world);
     const pod = await world.pod([
       handle(publish, {
         run: () =>
@@ -155,6 +158,11 @@ describe('a job that died with controls in its payload, its reason and its id', 
 });
 
 /** Three at a time: a process takes half a second of a core. */
+/** An upstream of which nothing is known is left alone for 10 s first. */
+async function knowForum({ redis, keys }: World): Promise<void> {
+  await redis.hset(keys.limits('forum'), 'born', '1');
+}
+
 async function expectReadable(world: World, looks: string[][]): Promise<void> {
   for (let from = 0; from < looks.length; from += 3) {
     const part = looks.slice(from, from + 3);

@@ -58,8 +58,8 @@ for _, change in ipairs(changes) do
     if amount then
       redis.call('ZREM', change.uses, change.id)
       redis.call('HDEL', change.amounts, change.id)
-      count(change, 'sum', -amount)
-      count(change, 'flying', -amount)
+      count(change, 'sum', 0 - amount)
+      count(change, 'flying', 0 - amount)
     end
     mean(change, 'held', change.heldMs)
     if change.what == 'settle' then

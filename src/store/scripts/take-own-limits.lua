@@ -40,8 +40,8 @@ local function remove(take, members)
   end
   redis.call('ZREM', take.uses, unpack(members))
   redis.call('HDEL', take.amounts, unpack(members))
-  redis.call('HINCRBY', take.amounts, 'sum', string.format('%.0f', -sum))
-  redis.call('HINCRBY', take.amounts, 'flying', string.format('%.0f', -flying))
+  redis.call('HINCRBY', take.amounts, 'sum', string.format('%.0f', 0 - sum))
+  redis.call('HINCRBY', take.amounts, 'flying', string.format('%.0f', 0 - flying))
 end
 
 -- When so much will have stopped counting, of what is at the end first: a request that has not arrived counts from now at the soonest.
@@ -62,10 +62,12 @@ end
 local tries, spread = tonumber(ARGV[2]), tonumber(ARGV[3])
 local function comeAgain(take, missing)
   local seen = redis.call('HMGET', take.amounts, 'flying', 'held', 'mean', 'line')
-  local heldMs = math.max(50, math.min(tonumber(seen[2] or 1000), 15000))
+  local heldMs = math.max(50, math.min(tonumber(seen[2] or 100), 15000))
   local due, step
   if take.kind ~= 'count' and tonumber(seen[1] or 0) >= missing then
-    due = now + heldMs * math.min(math.max(1, tries), 5) -- nobody knows when what runs now gives back
+    -- Nobody knows when what runs now gives back; as long as none did, it is asked less and less often.
+    local times = math.max(1, tries)
+    due = now + math.min(15000, heldMs * (seen[2] and math.min(times, 5) or 2 ^ math.min(times - 1, 8)))
   else
     due = freeAt(take, missing)
   end
