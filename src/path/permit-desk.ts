@@ -6,7 +6,8 @@ import type { LimitDriver } from '../store/limit-driver.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
-import { type DeskLane, KEEP_MS, LaneDesk, type Shared } from './lane-desk.ts';
+import { type DeskLane, LaneDesk, type Shared } from './lane-desk.ts';
+import { KEEP_MS } from './lane-pocket.ts';
 
 export interface DeskOptions {
   upstream: string;
