@@ -37,7 +37,7 @@ export class PermitDesk {
     driver.onNotice((notice) => {
       if (notice.kind === 'held') this.shut(notice.forMs);
       if (notice.kind === 'wanted') {
-        for (const lane of this.#lanes.values()) lane.wanted();
+        for (const lane of this.#lanes.values()) if (notice.lane !== lane.name) lane.wanted();
         return;
       }
       // Where nothing is taken before a job is here there is nothing to ask for: only a hold kept it waiting.

@@ -42,10 +42,13 @@ export interface Granted {
   isContended: boolean;
 }
 
-/** Who waits should ask: one lane, everybody, or nobody for a while. Who holds more than its share should give back: `wanted`. */
+/**
+ * Who waits should ask: one lane, everybody, or nobody for a while. `wanted`: a lane, if it is named, waits for slots that others
+ * hold; they should ask before they hand them on.
+ */
 export type LimitNotice =
   | { kind: 'free'; lane: string }
-  | { kind: 'wanted' }
+  | { kind: 'wanted'; lane?: string }
   | { kind: 'changed' }
   | { kind: 'held'; forMs: number };
 

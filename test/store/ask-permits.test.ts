@@ -148,6 +148,27 @@ describe('who is called', () => {
     expect((await granted({ lane: 'b', pod: 'p1', slots: 2 })).slots).toHaveLength(1);
   });
 
+  it('is told of by a notice when it begins to wait, once, because those that hold slots do not ask', async ({
+    world,
+  }) => {
+    const { granted, channel } = await open(world, { concurrent: 1 });
+    const told: string[] = [];
+    const ear = world.redis.duplicate();
+    world.defer(() => ear.disconnect());
+    ear.on('message', (_, text: string) => void told.push(text));
+    await ear.subscribe(channel);
+    const { slots } = await granted({ slots: 1 });
+    await granted({ pod: 'p9', slots: 1 }); // of the lane that has them all: nobody needs to know
+    await granted({ lane: 'b', pod: 'p1', slots: 1 });
+    await granted({ lane: 'b', pod: 'p2', slots: 1 });
+    await granted({ lane: 'b', pod: 'p1', slots: 1 });
+    await granted({ freed: slots });
+    await vi.waitFor(() => expect(told.at(-1)).toContain('free'));
+    expect(told.filter((text) => text.includes('wanted')).map((text) => JSON.parse(text))).toEqual([
+      { kind: 'wanted', lane: 'b' },
+    ]);
+  });
+
   it('by weight', async ({ world }) => {
     const { granted } = await open(world, { concurrent: 30 });
     const held = { a: [] as string[], b: [] as string[] };

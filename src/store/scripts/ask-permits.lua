@@ -164,6 +164,7 @@ local isShut = shutUntil > now
 local members = redis.call('ZRANGE', waiting, 0, -1)
 local promised = 0
 local called
+local isKnownToWait = false
 if #members > 0 then
   local wants = {}
   for i, member in ipairs(members) do wants[i] = 'want:' .. member end
@@ -176,6 +177,7 @@ if #members > 0 then
       redis.call('ZREM', waiting, member)
       redis.call('HDEL', hash, 'want:' .. member)
     elseif member == self then
+      isKnownToWait = true
       -- Called: what was kept for it is its own, whoever else is further below its share by now.
       if list[5] > now - 30 and list[5] <= now + 1 then called = { slots = list[6], tickets = list[7] } end
     else
@@ -190,6 +192,7 @@ if #members > 0 then
         promised = promised + list[7]
       end
       others[#others + 1] = other
+      isKnownToWait = isKnownToWait or name == ask.lane
       laneOf(name, list[3])
     end
   end
@@ -309,6 +312,11 @@ if moreSlots > 0 or moreTickets > 0 then
       dueTickets = count
     end
     if due > 0 then again = math.max(1, due - now) end
+  end
+  -- Other lanes hand slots on from job to job without a word: this is when they hear that another lane waits.
+  if moreSlots > 0 and not isShut and not isKnownToWait then
+    local own = tonumber(redis.call('HGET', hash, 'used:' .. slots.name .. '|' .. ask.lane) or 0)
+    if slots.used > own then redis.call('PUBLISH', ARGV[2], cjson.encode({ kind = 'wanted', lane = ask.lane })) end
   end
   redis.call('ZADD', waiting, gotSlots + gotTickets > 0 and 'CH' or 'NX', now, self)
   local list = { moreSlots, moreTickets, ask.weight, now + again + 1000, due, 0, dueTickets }

@@ -88,6 +88,12 @@ export async function inLimitArena(
   const evidence = createLimitEvidence(fault, driver, seed);
   const startedAt = performance.now();
   const cleanups: (() => unknown)[] = [];
+  const refusal = refusalOf(terms, driver);
+  if (refusal) {
+    evidence.prove(true, `it cannot be kept, and is refused where it is defined: ${refusal}`);
+    evidence.figures.push('refused at definition');
+    return evidence;
+  }
   try {
     const arena = await openArena(terms, driver, cleanups);
     await body(arena, evidence);
@@ -107,6 +113,15 @@ export async function inLimitArena(
   }
   evidence.tookMs = performance.now() - startedAt;
   return evidence;
+}
+
+function refusalOf({ limits }: LimitTerms, driver: LimitDriverName): string | undefined {
+  try {
+    defineUpstream({ name: 'limited', limits: { driver, all: limits } });
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 async function openArena(terms: LimitTerms, driver: LimitDriverName, cleanups: (() => unknown)[]): Promise<LimitArena> {

@@ -1,5 +1,4 @@
-// One suite for every driver of limits. What a driver cannot keep is refused where it is defined: such a run is left out, and
-// whoever reads the table sees that it is.
+// One suite for every driver of limits. What a driver cannot keep is refused where it is defined, and the table says so.
 
 import { LIMIT_DRIVERS } from '../../../src/words/limit.ts';
 import type { Fault } from '../harness/suite.ts';
@@ -9,7 +8,7 @@ import type { LimitEvidence } from './evidence.ts';
 export type LimitRun = [name: string, run: (options: LimitOptions) => Promise<LimitEvidence>];
 
 /** LIMITS_DRIVERS picks some: 'scripts', 'bottleneck', or both with a comma. */
-const chosen = process.env.LIMITS_DRIVERS?.split(',') ?? ['scripts'];
+const chosen: readonly string[] = process.env.LIMITS_DRIVERS?.split(',') ?? LIMIT_DRIVERS;
 
 export function onEachDriver(runs: readonly LimitRun[]): Fault<LimitEvidence>[] {
   const drivers = LIMIT_DRIVERS.filter((driver) => chosen.includes(driver));

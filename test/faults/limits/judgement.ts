@@ -4,7 +4,7 @@
 import type { RulesInput } from '../../../src/simulator/index.ts';
 import type { Careless, LimitArena } from './arena.ts';
 import type { LimitEvidence } from './evidence.ts';
-import { type Arrival, measureUse } from './upstream-process.ts';
+import { type Arrival, measureUse, toMs } from './upstream-process.ts';
 
 /** `careless`: what the pods of this run forgot; then it must be over. */
 export async function proveNeverOver(
@@ -35,9 +35,10 @@ export async function count({ verdict }: LimitArena['upstream'], rules?: RulesIn
   };
 }
 
-/** The share that was used of whichever limit binds. */
+/** The share that was used of whichever limit binds, of those that such a span can show. */
 export function goodput({ terms }: LimitArena, arrivals: readonly Arrival[], fromAt: number, untilAt: number): number {
-  return Math.max(...terms.limits.map((limit) => measureUse(arrivals, limit, fromAt, untilAt)));
+  const shown = terms.limits.filter((limit) => !('per' in limit) || toMs(limit.per) <= untilAt - fromAt);
+  return Math.max(...shown.map((limit) => measureUse(arrivals, limit, fromAt, untilAt)));
 }
 
 /** Every job was started once, and sent what it had to send once. */
