@@ -36,6 +36,8 @@ export class PermitDesk {
     };
     driver.onNotice((notice) => {
       if (notice.kind === 'held') this.shut(notice.forMs);
+      // Sizes may be less than what is held: what ends next goes back then, too.
+      if (notice.kind === 'changed') for (const lane of this.#lanes.values()) lane.wanted();
       if (notice.kind === 'wanted') {
         for (const lane of this.#lanes.values()) if (notice.lane !== lane.name) lane.wanted();
         return;
