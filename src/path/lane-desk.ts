@@ -1,16 +1,12 @@
 // One lane's permits in this pod: what it asks for before it fetches, what is handed on from job to job, what goes back.
 
 import type { Ask, Granted, LimitDriver } from '../store/limit-driver.ts';
-import { SLOT_MS } from '../store/limit-driver.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import { HeldPermit, type PermitHome, type Slot, type Ticket } from './held-permit.ts';
+import { KEEP_MS, LanePocket, LEASE_MARGIN_MS } from './lane-pocket.ts';
 
-/** Slots are named to Redis again when they were not for so long: a seventh of their lease. */
-export const KEEP_MS = 2_000;
-/** Between "our clock says the lease is over" and "Redis gives the slot to another". */
-const LEASE_MARGIN_MS = 500;
 /** Permits asked for at once, beginning with one and doubled while all are used. */
 const MAX_STRIDE = 64;
 const FAILED_PAUSE_MS = 1_000;
@@ -38,12 +34,7 @@ export class LaneDesk implements PermitHome {
   readonly name: string;
   readonly #shared: Shared;
   readonly #lane: DeskLane;
-  readonly #slots = new Set<Slot>();
-  #free: Slot[] = [];
-  #tickets: Ticket[] = [];
-  #freed: string[] = [];
-  #unsent: number[] = [];
-  #sent: { batch: number; mono: number }[] = [];
+  readonly #pocket: LanePocket;
   /** Requests that go beyond their attempt's first, waiting for a ticket. */
   #waiting: ((ticket: Ticket) => void)[] = [];
   #wanted = 0;
@@ -64,6 +55,7 @@ export class LaneDesk implements PermitHome {
     this.#shared = shared;
     this.name = lane.name;
     this.#lane = lane;
+    this.#pocket = new LanePocket(shared.clock);
   }
 
   get #mono(): number {
@@ -103,9 +95,9 @@ export class LaneDesk implements PermitHome {
     this.#dropWhatIsOver();
     const unit = needs.slots ? this.#lane.requests : 0;
     const isOpen = this.#mono >= this.#shared.heldUntilMono;
-    if (isOpen && this.#free.length >= unit && (!needs.tickets || this.#tickets.length > 0)) {
-      const slots = unit > 0 ? this.#free.splice(-unit) : [];
-      const permit = new HeldPermit(this, slots, needs.tickets ? this.#tickets.shift() : undefined);
+    if (isOpen && this.#pocket.freeSlots >= unit && (!needs.tickets || this.#pocket.tickets > 0)) {
+      const slots = this.#pocket.takeSlots(unit);
+      const permit = new HeldPermit(this, slots, needs.tickets ? this.#pocket.takeTicket() : undefined);
       for (const slot of slots) slot.holder = permit;
       this.#wanted--;
       this.#granted();
@@ -126,11 +118,11 @@ export class LaneDesk implements PermitHome {
 
   takeTicket(): Ticket | undefined {
     this.#dropWhatIsOver();
-    return this.#tickets.shift();
+    return this.#pocket.takeTicket();
   }
 
   wantAhead(): void {
-    if (this.#tickets.length > this.#ahead) return;
+    if (this.#pocket.tickets > this.#ahead) return;
     this.#ahead++;
     this.#askSoon();
   }
@@ -169,41 +161,32 @@ export class LaneDesk implements PermitHome {
     this.#ahead = 0;
     this.#isResting = true;
     this.#then = () => {};
-    for (const slot of this.#free) this.#drop(slot);
-    this.#free = [];
-    for (const { batch } of this.#tickets) this.#unsent.push(batch);
-    this.#tickets = [];
-    if (this.#freed.length + this.#unsent.length > 0) this.#ask();
+    this.#pocket.empty();
+    if (this.#pocket.hasReturns) this.#ask();
   }
 
   takeBack(slots: readonly Slot[], ticket: Ticket | undefined): void {
-    if (ticket) this.#returnTicket(ticket);
+    const mayHandOn = this.mayHandOn();
+    if (ticket && !(mayHandOn && this.#pocket.keepTicket(ticket))) this.#pocket.unsent(ticket);
     for (const slot of slots) {
       slot.holder = undefined;
-      const isWanted = !this.#isResting && this.mayHandOn();
-      if (isWanted && this.#slots.has(slot) && this.#mono < slot.untilMono) this.#free.push(slot);
-      else this.#drop(slot);
+      if (!(mayHandOn && !this.#isResting && this.#pocket.keepSlot(slot))) this.#pocket.drop(slot);
     }
-    if (this.#freed.length > 0) this.#askSoon();
+    if (this.#pocket.hasReturns) this.#askSoon();
   }
 
-  #returnTicket(ticket: Ticket): void {
-    if (this.mayHandOn() && this.#mono < ticket.untilMono) this.#tickets.push(ticket);
-    else this.unsent(ticket);
-  }
-
-  unsent({ batch }: Ticket): void {
-    this.#unsent.push(batch);
+  unsent(ticket: Ticket): void {
+    this.#pocket.unsent(ticket);
     this.#askSoon();
   }
 
-  arrived({ batch }: Ticket): void {
-    this.#sent.push({ batch, mono: this.#mono });
+  arrived(ticket: Ticket): void {
+    this.#pocket.arrived(ticket);
     if (this.#isTelling) return;
     this.#isTelling = true;
     setTimeout(() => {
       this.#isTelling = false;
-      if (this.#sent.length > 0 && !this.#isStopped) this.#ask();
+      if (this.#pocket.hasArrivals && !this.#isStopped) this.#ask();
     }, TELL_MS);
   }
 
@@ -212,7 +195,7 @@ export class LaneDesk implements PermitHome {
     const askedAt = this.#mono;
     const isHeld = await driver.extend(slot.id, forMs + driver.plan.travelMs + LEASE_MARGIN_MS);
     if (isHeld) slot.untilMono = Math.max(slot.untilMono, askedAt + forMs);
-    else this.#lose(slot);
+    else this.#pocket.lose(slot);
     return isHeld;
   }
 
@@ -229,14 +212,8 @@ export class LaneDesk implements PermitHome {
 
   /** Called some times a second: names what is held again, and finds what ran out. */
   keep(): void {
-    const now = this.#mono;
-    let isDue = false;
-    for (const slot of [...this.#slots]) {
-      if (now >= slot.untilMono) this.#lose(slot);
-      else if (now - slot.namedMono >= KEEP_MS) isDue = true;
-    }
     this.#dropWhatIsOver();
-    if (isDue || this.#unsent.length > 0) this.#ask();
+    if (this.#pocket.hasReturns || this.#pocket.unnamed(KEEP_MS).length > 0) this.#ask();
   }
 
   async stop(): Promise<void> {
@@ -247,28 +224,9 @@ export class LaneDesk implements PermitHome {
     clearTimeout(this.#timer);
   }
 
-  #drop(slot: Slot): void {
-    this.#slots.delete(slot);
-    this.#freed.push(slot.id);
-  }
-
-  /** By this pod's clock, or by Redis. Its id is its own: giving back what may be gone takes nothing from anybody. */
-  #lose(slot: Slot): void {
-    this.#slots.delete(slot);
-    if (slot.holder) {
-      slot.holder.lose();
-      return;
-    }
-    this.#free = this.#free.filter((free) => free !== slot);
-    this.#freed.push(slot.id);
-  }
-
   #dropWhatIsOver(): void {
-    const now = this.#mono;
-    const isHeld = now < this.#shared.heldUntilMono;
-    for (const ticket of this.#tickets) if (isHeld || now >= ticket.untilMono) this.#unsent.push(ticket.batch);
-    this.#tickets = isHeld ? [] : this.#tickets.filter((ticket) => now < ticket.untilMono);
-    for (const slot of this.#free) if (now >= slot.untilMono) this.#lose(slot);
+    if (this.#mono < this.#shared.heldUntilMono) this.#pocket.dropTickets();
+    this.#pocket.dropWhatIsOver();
   }
 
   /** With what else this turn brings. */
@@ -317,7 +275,7 @@ export class LaneDesk implements PermitHome {
     const heldMs = this.#shared.heldUntilMono - askedAt;
     // Whoever waited when the hold came is called by nobody when it ends.
     if (heldMs > 0 && (this.#wanted > 0 || this.#waiting.length > 0)) this.#wakeIn(heldMs);
-    const named = [...this.#slots].filter((slot) => askedAt - slot.namedMono >= KEEP_MS / 2);
+    const named = this.#pocket.unnamed(KEEP_MS / 2);
     const ask = this.#compose(askedAt, named);
     if (!ask) return;
     let granted: Granted;
@@ -325,75 +283,37 @@ export class LaneDesk implements PermitHome {
       granted = await driver.ask(ask);
     } catch (error) {
       events.emit('redis.failing', { what: `ask for permits of ${upstream}`, reason: toError(error).message });
-      // What was given back may or may not be known: slots run out, tickets count as sent.
+      this.#pocket.unsaid(ask);
       this.#wakeIn(FAILED_PAUSE_MS);
       return;
     }
-    this.#note(granted, askedAt, named);
+    this.#note(granted, this.#pocket.add(granted, askedAt, named));
   }
 
+  /** Undefined: there is nothing to ask for and nothing to say. */
   #compose(askedAt: number, named: readonly Slot[]): Ask | undefined {
     const { needs } = this.#shared.driver;
     const unit = this.#lane.requests;
     const isOpen = !this.#isStopped && askedAt >= this.#shared.heldUntilMono;
     const count = isOpen ? Math.min(this.#wanted, this.#stride) : 0;
-    const slots = needs.slots ? Math.max(0, count * unit - this.#free.length) : 0;
-    const waiting = isOpen ? this.#waiting.length : 0;
-    const tickets = needs.tickets ? Math.max(0, count + waiting + this.#ahead - this.#tickets.length) : 0;
-    const [freed, unsent, sent] = [this.#freed, this.#unsent, this.#sent];
-    if (slots + tickets + freed.length + unsent.length + sent.length + named.length === 0) return undefined;
-    this.#freed = [];
-    this.#unsent = [];
-    this.#sent = [];
+    const more = isOpen ? this.#waiting.length + this.#ahead : 0;
+    const slots = needs.slots ? Math.max(0, count * unit - this.#pocket.freeSlots) : 0;
+    const tickets = needs.tickets ? Math.max(0, count + more - this.#pocket.tickets) : 0;
     this.#ahead = 0;
-    const isWired = (slot: Slot) => slot.holder?.isOnWire ?? false;
-    return {
-      lane: this.name,
-      weight: this.#lane.weight,
-      unit,
-      slots,
-      tickets,
-      freed,
-      unsent: countBatches(unsent),
-      sent: sent.map(({ batch, mono }) => ({ batch, count: 1, arrivedMsAgo: askedAt - mono })),
-      kept: named.filter((slot) => !isWired(slot)).map(({ id }) => id),
-      wired: named.filter(isWired).map(({ id }) => id),
-    };
+    if (slots + tickets + named.length === 0 && !this.#pocket.hasReturns && !this.#pocket.hasArrivals) return undefined;
+    return { lane: this.name, weight: this.#lane.weight, unit, slots, tickets, ...this.#pocket.say(askedAt, named) };
   }
 
-  #note(granted: Granted, askedAt: number, named: readonly Slot[]): void {
-    const untilMono = askedAt + SLOT_MS - LEASE_MARGIN_MS;
-    for (const slot of named) {
-      if (granted.lost.includes(slot.id)) this.#lose(slot);
-      else slot.untilMono = Math.max(slot.holder?.isOnWire ? slot.untilMono : 0, untilMono);
-      slot.namedMono = askedAt;
+  #note({ againInMs, isContended }: Granted, hasNew: boolean): void {
+    this.#isContended = isContended;
+    if (againInMs !== undefined) this.#wakeIn(againInMs);
+    if (againInMs !== undefined) this.#stride = Math.max(1, Math.floor(this.#stride / 2));
+    else if (hasNew) this.#stride = Math.min(this.#stride * 2, MAX_STRIDE);
+    while (this.#waiting.length > 0 && this.#pocket.tickets > 0) {
+      this.#waiting.shift()?.(this.#pocket.takeTicket() as Ticket);
     }
-    for (const id of granted.slots) {
-      const slot: Slot = { id, untilMono, namedMono: askedAt, holder: undefined };
-      this.#slots.add(slot);
-      this.#free.push(slot);
-    }
-    const { tickets } = granted;
-    const ticketUntil = tickets ? askedAt + tickets.forMs - 2 : 0; // what is written last is on its way 2 ms later
-    for (let n = 0; tickets && n < tickets.count; n++)
-      this.#tickets.push({ batch: tickets.batch, untilMono: ticketUntil });
-    this.#isContended = granted.isContended;
-    const hasNew = granted.slots.length > 0 || tickets !== undefined;
-    if (hasNew && granted.againInMs === undefined) this.#stride = Math.min(this.#stride * 2, MAX_STRIDE);
-    if (granted.againInMs !== undefined) {
-      this.#stride = Math.max(1, Math.floor(this.#stride / 2));
-      this.#wakeIn(granted.againInMs);
-    }
-    while (this.#waiting.length > 0 && this.#tickets.length > 0)
-      this.#waiting.shift()?.(this.#tickets.shift() as Ticket);
     if (this.#isStopped || (this.#isResting && this.#waiting.length === 0)) {
-      if (this.#free.length > 0 || this.#tickets.length > 0) this.rest();
+      if (this.#pocket.freeSlots + this.#pocket.tickets > 0) this.rest();
     } else if (hasNew) this.#then();
   }
-}
-
-function countBatches(batches: readonly number[]): { batch: number; count: number }[] {
-  const counts = new Map<number, number>();
-  for (const batch of batches) counts.set(batch, (counts.get(batch) ?? 0) + 1);
-  return [...counts].map(([batch, count]) => ({ batch, count }));
 }

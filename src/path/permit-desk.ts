@@ -6,7 +6,8 @@ import type { LimitDriver } from '../store/limit-driver.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
-import { type DeskLane, KEEP_MS, LaneDesk, type Shared } from './lane-desk.ts';
+import { type DeskLane, LaneDesk, type Shared } from './lane-desk.ts';
+import { KEEP_MS } from './lane-pocket.ts';
 
 export interface DeskOptions {
   upstream: string;
@@ -35,6 +36,8 @@ export class PermitDesk {
     };
     driver.onNotice((notice) => {
       if (notice.kind === 'held') this.shut(notice.forMs);
+      // Sizes may be less than what is held: what ends next goes back then, too.
+      if (notice.kind === 'changed') for (const lane of this.#lanes.values()) lane.wanted();
       if (notice.kind === 'wanted') {
         for (const lane of this.#lanes.values()) if (notice.lane !== lane.name) lane.wanted();
         return;

@@ -239,9 +239,14 @@ describe('an upstream', () => {
     const { granted, at } = await open(world, { concurrent: 5 });
     const set = (size: number, until: number | null) =>
       world.redis.hset(at.limits, 'set:concurrent', JSON.stringify({ size, until, who: 'me', reason: 'r', at: 0 }));
+    await set(3, null);
+    const first = await granted({ slots: 3 });
+    expect(first).toMatchObject({ slots: { length: 3 }, isContended: false });
+    // Less than is in use: nothing is taken from anybody, and nobody hands on until it fits.
     await set(1, null);
-    const first = await granted({ slots: 5 });
-    expect(first.slots).toHaveLength(1);
+    const [one, two, three] = first.slots as [string, string, string];
+    expect(await granted({ kept: [one, two, three] })).toMatchObject({ lost: [], isContended: true });
+    expect(await granted({ freed: [one, two], slots: 2 })).toMatchObject({ slots: [], isContended: false });
     await set(1, Date.now() - 1);
     expect((await granted({ slots: 5 })).slots).toHaveLength(4);
   });

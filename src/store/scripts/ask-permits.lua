@@ -203,7 +203,8 @@ end
 local unit = slots and ask.unit or 0
 local wantSlots, wantTickets = ask.slots, ask.tickets
 local gotSlots, gotTickets = 0, 0
-local isContended = false
+-- More is held than may be, since the size became less: nobody hands on.
+local isContended = slots ~= nil and slots.used > slots.size
 if not isShut then
   local me = laneOf(ask.lane, ask.weight)
   -- The next attempt of its own needs a ticket, slots, or both: it may have the other in hand.
