@@ -8,7 +8,7 @@ import { type Case, startLimitedFleet, WAYS, type Way, waitFor } from './limited
 import { interleave, withSpread } from './measure.ts';
 import { pause, type Store } from './store.ts';
 
-export const CASES: Record<string, Case & { rate: number }> = {
+const CASES: Record<string, Case & { rate: number }> = {
   '3 at once, answers 100 ms': { limits: [{ concurrent: 3 }], latency: '100ms', rate: 30 },
   '50 at once, answers 100 ms': { limits: [{ concurrent: 50 }], latency: '100ms', rate: 500 },
   '20 a second': { limits: [{ count: 20, per: '1s' }], latency: '20ms', rate: 20 },
@@ -91,7 +91,7 @@ function canKeep(way: Way, { limits }: Case): boolean {
   }
 }
 
-export async function measure(store: Store, way: Way, given: (typeof CASES)[string], forMs: number): Promise<Figures> {
+async function measure(store: Store, way: Way, given: (typeof CASES)[string], forMs: number): Promise<Figures> {
   // Those that are over the limit still have work to do.
   const jobs = Math.ceil((given.rate * (forMs + WARM_MS) * 2) / 1_000 + 500);
   const fleet = await startLimitedFleet(store, way, given, jobs);

@@ -2,7 +2,7 @@
 // form shows beyond this is in limits.fault.ts.
 
 import { runFaults } from './harness/suite.ts';
-import { onEachDriver } from './limits/drivers.ts';
+import { onDriver } from './limits/drivers.ts';
 import { toLimitTable } from './limits/evidence.ts';
 import * as clocks from './limits/scenarios/clocks.ts';
 import { conform } from './limits/scenarios/conform.ts';
@@ -14,26 +14,35 @@ import * as stopped from './limits/scenarios/stopped.ts';
 
 // The longest first: they wait for leases and do little.
 runFaults(
-  onEachDriver([
-    ['a pod stopped between requests', stopped.between()],
-    ['a pod killed with nothing on the wire', crashed.idle()],
-    ['a pod killed with requests on the wire', crashed.onTheWire()],
-    ['one job a second beside 10,000', fair.guest()],
-    ['shares 2:1 of 3 at once', fair.shares({ by: 'at once', weight: 2 })],
-    ['FLUSHALL', redisLost.flushed()],
-    ['3 at once', conform('3 at once')],
-    ['20 a second', conform('20 a second')],
-    ['two lanes, two limits', conform('two lanes, 3 at once, 20 a second')],
-    ['several requests a job', conform('several requests a job, 3 at once, 20 a second')],
-    ['handlers that dawdle', conform('20 a second, handlers that dawdle')],
-    ['twin: tickets sent late', conform('20 a second, handlers that dawdle', ['late'])],
-    ['two windows', conform('5 a second, 30 in 10 s')],
-    ['clocks an hour off', clocks.shifted()],
-    ['SCRIPT FLUSH', redisLost.scriptsFlushed],
-    ['Redis restarted', redisLost.restarted],
-    ['429 with Retry-After', held()],
-    ['twin: a hold kept to itself', held(['unheld'])],
-    ['twin: nothing given back', fair.guest(['greedy'])],
-  ]),
+  [
+    ...onDriver('scripts', [
+      ['a pod stopped between requests', stopped.between()],
+      ['a pod killed with nothing on the wire', crashed.idle()],
+      ['a pod killed with requests on the wire', crashed.onTheWire()],
+      ['one job a second beside 10,000', fair.guest()],
+      ['shares 2:1 of 3 at once', fair.shares({ by: 'at once', weight: 2 })],
+      ['FLUSHALL', redisLost.flushed()],
+      ['3 at once', conform('3 at once')],
+      ['20 a second', conform('20 a second')],
+      ['two lanes, two limits', conform('two lanes, 3 at once, 20 a second')],
+      ['several requests a job', conform('several requests a job, 3 at once, 20 a second')],
+      ['handlers that dawdle', conform('20 a second, handlers that dawdle')],
+      ['twin: tickets sent late', conform('20 a second, handlers that dawdle', ['late'])],
+      ['two windows', conform('5 a second, 30 in 10 s')],
+      ['clocks an hour off', clocks.shifted()],
+      ['SCRIPT FLUSH', redisLost.scriptsFlushed],
+      ['Redis restarted', redisLost.restarted],
+      ['429 with Retry-After', held()],
+      ['twin: a hold kept to itself', held(['unheld'])],
+      ['twin: nothing given back', fair.guest(['greedy'])],
+    ]),
+    ...onDriver('bottleneck', [
+      ['a pod killed with requests on the wire', crashed.onTheWire()],
+      ['FLUSHALL', redisLost.flushed()],
+      ['two lanes, two limits', conform('two lanes, 3 at once, 20 a second')],
+      ['two windows', conform('5 a second, 30 in 10 s')],
+      ['429 with Retry-After', held()],
+    ]),
+  ],
   { short: true, atOnce: 3, timeoutMs: 300_000, table: toLimitTable },
 );

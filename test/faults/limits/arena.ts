@@ -96,10 +96,15 @@ export async function inLimitArena(
   }
   try {
     const arena = await openArena(terms, driver, cleanups);
-    await body(arena, evidence);
-    const { byStatus, requests } = (await arena.upstream.verdict()).summary;
-    evidence.requests = requests;
-    evidence.refused = byStatus['429'] ?? 0;
+    let isWhole = true;
+    await body(arena, evidence).catch((error) => {
+      isWhole = false;
+      evidence.promise(false, `broke off: ${(error as Error).message}`);
+    });
+    const { counts, summary } = await arena.upstream.verdict();
+    evidence.requests = summary.requests;
+    evidence.refused = summary.byStatus['429'] ?? 0;
+    if (!isWhole) evidence.over = (counts.concurrent ?? 0) + (counts.rate ?? 0);
   } catch (error) {
     evidence.problems.push(`broke off: ${(error as Error).message}`);
   } finally {

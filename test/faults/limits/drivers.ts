@@ -1,6 +1,6 @@
 // One suite for every driver of limits. What a driver cannot keep is refused where it is defined, and the table says so.
 
-import { LIMIT_DRIVERS } from '../../../src/words/limit.ts';
+import { LIMIT_DRIVERS, type LimitDriverName } from '../../../src/words/limit.ts';
 import type { Fault } from '../harness/suite.ts';
 import type { LimitOptions } from './arena.ts';
 import type { LimitEvidence } from './evidence.ts';
@@ -11,8 +11,10 @@ export type LimitRun = [name: string, run: (options: LimitOptions) => Promise<Li
 const chosen: readonly string[] = process.env.LIMITS_DRIVERS?.split(',') ?? LIMIT_DRIVERS;
 
 export function onEachDriver(runs: readonly LimitRun[]): Fault<LimitEvidence>[] {
-  const drivers = LIMIT_DRIVERS.filter((driver) => chosen.includes(driver));
-  return drivers.flatMap((driver) =>
-    runs.map(([name, run]): Fault<LimitEvidence> => [`${name} (${driver})`, (options) => run({ ...options, driver })]),
-  );
+  return LIMIT_DRIVERS.flatMap((driver) => onDriver(driver, runs));
+}
+
+export function onDriver(driver: LimitDriverName, runs: readonly LimitRun[]): Fault<LimitEvidence>[] {
+  if (!chosen.includes(driver)) return [];
+  return runs.map(([name, run]) => [`${name} (${driver})`, (options) => run({ ...options, driver })]);
 }

@@ -15,7 +15,10 @@ export async function proveNeverOver(
   const { over, refused, most } = await count(upstream);
   evidence.over = over;
   if (careless.length > 0) {
-    evidence.prove(over > 0, `twin: with pods that are ${careless.join(' and ')} ${over} arrivals were over (${most})`);
+    evidence.promise(
+      over > 0,
+      `twin: with pods that are ${careless.join(' and ')} ${over} arrivals were over (${most})`,
+    );
     return;
   }
   evidence.prove(over === 0, `no arrival was over (${most}), ${over} convictions`);
@@ -45,7 +48,7 @@ export function goodput({ terms }: LimitArena, arrivals: readonly Arrival[], fro
 export function proveNothingBurned(evidence: LimitEvidence, arrivals: readonly Arrival[]): void {
   const again = arrivals.filter(({ start }) => start > 1).length;
   const jobs = new Set(arrivals.map(({ job }) => job)).size;
-  evidence.prove(
+  evidence.promise(
     again === 0 && jobs === arrivals.length,
     `no start was burned: ${arrivals.length} requests of ${jobs} jobs`,
   );

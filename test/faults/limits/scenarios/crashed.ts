@@ -29,10 +29,10 @@ export function idle(careless: readonly Careless[] = []) {
         const { killedAt, full } = await killAndWatch(arena, LEASE_MS + GRACE_MS);
         const what = `all ${SLOTS} slots were in use again`;
         if (careless.length > 0) {
-          evidence.prove(full === undefined, `twin: with a pod that was ${careless} they were not within 16 s`);
+          evidence.promise(full === undefined, `twin: with a pod that was ${careless} they were not within 16 s`);
           return;
         }
-        evidence.prove(full !== undefined, `${what} within 16 s of the kill`);
+        evidence.promise(full !== undefined, `${what} within 16 s of the kill`);
         if (full) evidence.figures.push(`${what} after ${((full - killedAt) / 1_000).toFixed(1)} s`);
       },
     );
@@ -49,14 +49,14 @@ export function onTheWire(careless: readonly Careless[] = []) {
       const { killedAt, full, first } = await killAndWatch(arena, lastEnd - arena.now() + 3_000);
       const early = first === undefined ? Number.NEGATIVE_INFINITY : firstEnd - first.at;
       if (careless.length > 0) {
-        evidence.prove(
+        evidence.promise(
           early > 0,
           `twin: with a pod that was ${careless} a slot was used ${Math.round(early)} ms too early`,
         );
         return;
       }
-      evidence.prove(first !== undefined && early <= 0, `no slot was used before its request's timeout had passed`);
-      evidence.prove(full !== undefined, `all ${SLOTS} slots were in use again 3 s after it at the latest`);
+      evidence.prove(early <= 0, `no slot was used before its request's timeout had passed`);
+      evidence.promise(full !== undefined, `all ${SLOTS} slots were in use again 3 s after it at the latest`);
       if (full) evidence.figures.push(`in use again ${((full - killedAt) / 1_000).toFixed(1)} s after the kill`);
     });
 }

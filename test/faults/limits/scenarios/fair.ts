@@ -31,10 +31,10 @@ export function guest(careless: readonly Careless[] = []) {
       const longest = sorted.length === samples ? (sorted.at(-1) ?? 0) : Number.POSITIVE_INFINITY;
       const text = `p50 ${Math.round(sorted[Math.floor(sorted.length / 2)] ?? Number.NaN)} ms, longest ${Math.round(longest)} ms`;
       if (careless.length > 0) {
-        evidence.prove(longest > 3 * ANSWER_MS, `twin: with pods that are ${careless} it waited longer: ${text}`);
+        evidence.promise(longest > 3 * ANSWER_MS, `twin: with pods that are ${careless} it waited longer: ${text}`);
         return;
       }
-      evidence.prove(longest <= 3 * ANSWER_MS, `the lane with one job a second waited 3 answers at most: ${text}`);
+      evidence.promise(longest <= 3 * ANSWER_MS, `the lane with one job a second waited 3 answers at most: ${text}`);
       evidence.figures.push(text);
       await proveNeverOver(arena, evidence);
     });
@@ -63,10 +63,10 @@ export function shares({ by, weight }: Shares, careless: readonly Careless[] = [
       const off = Math.max(share / (weight / (weight + 1)), (1 - share) / (1 / (weight + 1))) - 1;
       const text = `${(share * 100).toFixed(1)} % of ${within.length}`;
       if (careless.length > 0) {
-        evidence.prove(off > 0.1, `twin: with pods that are ${careless} alpha got ${text}`);
+        evidence.promise(off > 0.1, `twin: with pods that are ${careless} alpha got ${text}`);
         return;
       }
-      evidence.prove(off <= 0.1, `alpha got ${text}: within 10 % of its weight`);
+      evidence.promise(off <= 0.1, `alpha got ${text}: within 10 % of its weight`);
       evidence.figures.push(text);
       await proveNeverOver(arena, evidence);
     });

@@ -22,9 +22,9 @@ export function scriptsFlushed(options: LimitOptions): Promise<LimitEvidence> {
       await lasts(200);
     }
     const again = (await callsOf(look, 'eval')) - fromText;
-    evidence.prove(again >= flushes / 2, `${flushes} x SCRIPT FLUSH: scripts were sent anew ${again} times`);
+    evidence.promise(again >= flushes / 2, `${flushes} x SCRIPT FLUSH: scripts were sent anew ${again} times`);
     const failing = pods.reduce((sum, pod) => sum + pod.said('redis.failing') + pod.said('attempt.lost'), 0);
-    evidence.prove(failing === 0, 'no pod complained');
+    evidence.promise(failing === 0, 'no pod complained');
     await proveNeverOver(arena, evidence);
   });
 }
@@ -71,7 +71,7 @@ function underLoad(
     await until('forty have arrived', 30_000, async () => (await arena.arrivals()).length >= 40);
     await body(arena, evidence);
     await load.stop();
-    evidence.prove(
+    evidence.promise(
       arena.pods.every((pod) => !pod.exit),
       'no pod died of it',
     );

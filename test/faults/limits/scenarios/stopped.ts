@@ -30,7 +30,7 @@ export function between(careless: readonly Careless[] = []) {
       const theirs = async () => (await arena.arrivals()).filter(({ pod, at }) => pod !== 'sleeper' && at > stoppedAt);
       await until('others use its slots', 2 * LEASE_MS, async () => (await theirs()).length > 0);
       const afterMs = ((await theirs())[0]?.at ?? Number.POSITIVE_INFINITY) - stoppedAt;
-      evidence.prove(
+      evidence.promise(
         afterMs <= LEASE_MS + GRACE_MS,
         `others had its slots ${(afterMs / 1_000).toFixed(1)} s after the stop`,
       );
@@ -45,11 +45,11 @@ export function between(careless: readonly Careless[] = []) {
       const stale = (await sent()).filter(({ pod, start, at }) => pod === 'sleeper' && start === 1 && at > wokenAt);
       await proveNeverOver(arena, evidence, careless);
       if (careless.length > 0) {
-        evidence.prove(stale.length > 0, `twin: it sent ${stale.length} requests for what others had`);
+        evidence.promise(stale.length > 0, `twin: it sent ${stale.length} requests for what others had`);
         return;
       }
       evidence.prove(stale.length === 0, `awake again it sent ${stale.length} requests for what it had begun`);
-      evidence.prove(!sleeper.exit, 'it is still up');
+      evidence.promise(!sleeper.exit, 'it is still up');
       await arena.upstream.configure({ latency: '100ms' });
       // The others hand on what they have as long as they live.
       for (const pod of others) pod.signal('SIGTERM');
