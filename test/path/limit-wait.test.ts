@@ -3,6 +3,7 @@
 import { describe, expect } from 'vitest';
 import { defineLane, defineUpstream } from '../../src/index.ts';
 import { explainJob } from '../../src/path/inspect.ts';
+import { ownUses } from '../store/own-uses.ts';
 import { it, type World } from '../support/world.ts';
 import { BY_AGENT, COUNT, type Limited, limit, limitedUpstream, SLOTS, withLimits } from './limited-upstream.ts';
 
@@ -83,12 +84,13 @@ describe('a job whose upstream is at its limit', () => {
   it('by agent waits when its own agent is full, not when another is', async ({ world }) => {
     const { forum, why } = await waiting(world);
     await forum.say('p1', [BY_AGENT]);
-    await forum.use(`${BY_AGENT.name}:a01`, { publish: 2 });
-    await forum.use(`${BY_AGENT.name}:a02`, { publish: 1 });
+    const own = await ownUses(world, [BY_AGENT], 'forum');
+    const use = (agent: string, id: string) => ({ limit: BY_AGENT, agent, id: `publish|${id}|p1|0`, amount: 1 });
+    for (const one of [use('a01', '1'), use('a01', '2'), use('a02', '3')]) await own.take([one]);
     expect(await why('a02')).toMatchObject({ gate: null });
     expect(await why('a01')).toMatchObject({
       gate: 'limit',
-      because: expect.stringContaining('2 of 2 per-1h-by-agent are in use of agent a01 (publish 2)'),
+      because: expect.stringContaining('2 of 2 per-1h-by-agent are in use of agent a01 (publish on p1 2)'),
       limit: { limits: [{ agent: 'a01', freesAt: expect.any(Number) }] },
     });
   });
@@ -96,11 +98,19 @@ describe('a job whose upstream is at its limit', () => {
   it('whose lane waits for more tokens than are left is told so', async ({ world }) => {
     const { forum, why } = await waiting(world);
     await forum.say('p1', [limit('tokens', 1_000, 60_000)]);
-    await forum.use('tokens-per-1m', { publish: 990 });
+    const own = await ownUses(world, [limit('tokens', 1_000, 60_000)], 'forum');
+    const use = (id: string, amount: number) => ({
+      limit: limit('tokens', 1_000, 60_000),
+      id: `publish|${id}|p1|0`,
+      amount,
+    });
+    await own.take([use('1', 950)]);
+    await own.settle([{ ...use('1', 950), what: 'settle' }]);
+    await own.take([use('2', 40)]);
     await forum.wait('publish|p1', 1_000);
     expect(await why()).toMatchObject({
       gate: 'limit',
-      because: '990 of 1000 tokens-per-1m are in use (publish 990); 0 ahead of it in its lane',
+      because: '990 of 1000 tokens-per-1m are in use (40 under way: publish on p1 40); 0 ahead of it in its lane',
     });
   });
 });

@@ -22,6 +22,7 @@ interface LimitsOptions {
 
 /** In line are shown at the most so many; JSON has all. */
 const MAX_WAITING = 10;
+const MAX_AGENTS = 10;
 const BAR = 10;
 
 export function addLimitsCommand(program: Command): void {
@@ -102,21 +103,29 @@ async function show(
   if (limited.length === 0) return hint(`${only ?? 'no upstream of this folder'} has ${only ? 'no ' : ''}limits`);
   sayTable(
     ['UPSTREAM', 'LIMIT', 'USE', 'IN USE', 'SIZE', 'BY LANE', 'NOTE'],
-    limited.flatMap((one) => one.limits.map((limit) => toRow(one, limit))),
+    limited.flatMap((one) => one.limits.flatMap((limit) => toRows(one, limit))),
   );
   sayFacts(limited.flatMap(toFacts));
 }
 
-function toRow({ upstream, seenAt }: LimitsSeen, limit: LimitSeen): unknown[] {
-  const { limit: name, inUse, size, agent, byLane } = limit;
-  const filled = Math.min(BAR, Math.ceil((inUse / size) * BAR));
-  const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
-  const use = agent === null ? inUse : `${inUse} (${agent})`;
-  return [upstream, name, bar, use, size, byLane.map(sayLane).join(', ') || null, sayOverride(limit, seenAt) ?? null];
+/** A limit by agent has a row for each of its fullest. */
+function toRows({ upstream, seenAt }: LimitsSeen, limit: LimitSeen): unknown[][] {
+  const { limit: name, size, agents } = limit;
+  const uses = agents.length > 0 ? agents.slice(0, MAX_AGENTS) : [limit];
+  return uses.map(({ inUse, agent, byLane }, index) => {
+    const filled = Math.min(BAR, Math.ceil((inUse / size) * BAR));
+    const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
+    const use = agent === null || inUse === 0 ? inUse : `${inUse} (${agent})`;
+    const note = index === 0 ? sayOverride(limit, seenAt) : undefined;
+    return [upstream, name, bar, use, size, byLane.map(sayLane).join(', ') || null, note ?? null];
+  });
 }
 
 function toFacts(seen: LimitsSeen): [string, string | undefined][] {
-  const { upstream, waiting, drift, unused, seenAt } = seen;
+  const { upstream, limits, waiting, drift, unused, seenAt } = seen;
+  const others = limits.flatMap(({ limit, agents }) =>
+    agents.length > MAX_AGENTS ? [`${agents.length - MAX_AGENTS} more use ${limit}, each less`] : [],
+  );
   const shown = waiting.slice(0, MAX_WAITING).map(({ lane, pod, want, sinceAt, place }) => {
     return `${place}. ${lane} on ${pod} wants ${want}, for ${formatDuration(Math.max(0, seenAt - sinceAt))}`;
   });
@@ -124,6 +133,7 @@ function toFacts(seen: LimitsSeen): [string, string | undefined][] {
   return [
     [`${upstream} lost`, sayClosed(seen)],
     [`${upstream} hold`, sayHold(seen)],
+    [`${upstream} agents`, others.join('\n')],
     [`${upstream} waiting`, shown.join('\n')],
     [`${upstream} drift`, drift.map(sayDrift).join('\n')],
     [
