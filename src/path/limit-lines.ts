@@ -22,6 +22,11 @@ export function sayUse({ limit, inUse, size, agent, underWay, holders, byLane }:
   return `${inUse} of ${size} ${limit} are in use${ofAgent}${whose === '' ? '' : ` (${whose})`}`;
 }
 
+/** What the reason begins with of a job that is parked for a limit taken with it; by this it is found again. */
+export function startOfWait(limit: string, upstream: string): string {
+  return `limit '${limit}' of ${upstream}:`;
+}
+
 export function sayLane({ lane, count }: LimitSeen['byLane'][number]): string {
   return `${lane} ${count}`;
 }

@@ -3,20 +3,24 @@
 import { describe, expect } from 'vitest';
 import { defineLane, defineUpstream } from '../../src/index.ts';
 import { explainJob } from '../../src/path/inspect.ts';
+import { JOB_FIELDS } from '../../src/words/keys.ts';
 import { ownUses } from '../store/own-uses.ts';
 import { it, type World } from '../support/world.ts';
 import { BY_AGENT, COUNT, type Limited, limit, limitedUpstream, SLOTS, withLimits } from './limited-upstream.ts';
 
 const lane = defineLane({ name: 'publish', upstream: withLimits(defineUpstream({ name: 'forum' }), SLOTS) });
 
-async function waiting(world: World, count = 1): Promise<{ forum: Limited; why: (agent?: string) => Promise<object> }> {
+async function waiting(
+  world: World,
+  count = 1,
+): Promise<{ forum: Limited; id: string; why: (agent?: string) => Promise<object> }> {
   const forum = await limitedUpstream(world, lane.upstream);
   const producer = await world.producer();
   let id = '';
   for (let index = 0; index < count; index++) id = (await producer.add(lane, null, { agent: 'a01' })).id;
   const why = (agent?: string) =>
     explainJob(world.queue(lane), lane, id, 2, async () => ({ limits: await forum.look(agent) }));
-  return { forum, why };
+  return { forum, id, why };
 }
 
 describe('a job whose upstream is at its limit', () => {
@@ -111,6 +115,26 @@ describe('a job whose upstream is at its limit', () => {
     expect(await why()).toMatchObject({
       gate: 'limit',
       because: '990 of 1000 tokens-per-1m are in use (40 under way: publish on p1 40); 0 ahead of it in its lane',
+    });
+  });
+
+  it('that was sent away is told what it was then, and how it stands now', async ({ world }) => {
+    const tokens = limit('tokens', 1_000, 60_000);
+    const { forum, why, id } = await waiting(world);
+    const own = await ownUses(world, [tokens, SLOTS], 'forum');
+    await own.take([{ limit: tokens, id: 'publish|1|p1|0', amount: 600 }]);
+    const queue = world.queue(lane);
+    await world.redis.lrem(queue.backend.toKey('wait'), 0, id);
+    await world.redis.zadd(queue.backend.toKey('delayed'), (forum.nowAt + 30_000) * 4_096, id);
+    const parked = { gate: 'limit', until: forum.nowAt + 30_000, reason: 'it was full' };
+    const fields = Object.entries(parked).map(([field, value]) => [JOB_FIELDS[field as keyof typeof parked], value]);
+    await world.redis.hset(queue.jobKey(id), Object.fromEntries(fields));
+    expect(await why()).toMatchObject({
+      state: 'parked',
+      gate: 'limit',
+      untilAt: forum.nowAt + 30_000,
+      because: 'it was full; now 600 of 1000 tokens-per-1m are in use (publish on p1 600)',
+      limit: { limits: [{ limit: tokens.name, inUse: 600, underWay: 600 }] },
     });
   });
 });

@@ -60,7 +60,9 @@ export function addLimitsCommand(program: Command): void {
         const upstream = session.upstream(name);
         if (action === undefined) return await show(session, [upstream], options, name);
         const { redis, keys, who, append } = session;
-        const order: LimitOrder = { redis, keys, upstream, who, reason: options.reason ?? '', append };
+        const lanes = [...session.definitions.lanes.values()].filter((lane) => lane.upstream?.name === name);
+        const queues = lanes.map((lane) => session.queue(lane));
+        const order: LimitOrder = { redis, keys, upstream, queues, who, reason: options.reason ?? '', append };
         if (action === 'reset') {
           const changes = await resetLimit(order, limit);
           return options.json ? sayJson(changes) : sayReset(changes, name);
@@ -124,7 +126,7 @@ function toRows({ upstream, seenAt }: LimitsSeen, limit: LimitSeen): unknown[][]
 function toFacts(seen: LimitsSeen): [string, string | undefined][] {
   const { upstream, limits, waiting, drift, unused, seenAt } = seen;
   const others = limits.flatMap(({ limit, agents }) =>
-    agents.length > MAX_AGENTS ? [`${agents.length - MAX_AGENTS} more use ${limit}, each less`] : [],
+    agents.length > MAX_AGENTS ? [`${agents.length - MAX_AGENTS} more use ${limit}, none of them more`] : [],
   );
   const shown = waiting.slice(0, MAX_WAITING).map(({ lane, pod, want, sinceAt, place }) => {
     return `${place}. ${lane} on ${pod} wants ${want}, for ${formatDuration(Math.max(0, seenAt - sinceAt))}`;
@@ -143,19 +145,25 @@ function toFacts(seen: LimitsSeen): [string, string | undefined][] {
   ];
 }
 
-function saySet({ upstream, limit, before, after, definedSize, untilAt, inUse }: LimitChange): string {
+function saySet({ upstream, limit, before, after, definedSize, untilAt, inUse, called }: LimitChange): string {
   const parts = [`set ${limit} of ${upstream} from ${before} to ${after}, for all pods`];
   if (untilAt !== null) parts.push(`until ${toInstant(untilAt)}`);
   if (definedSize !== null && after !== null && after > definedSize)
     parts.push(`more than the ${definedSize} of its definition`);
   if (after !== null && inUse > after)
     parts.push(`${inUse} are in use: nothing new is granted until fewer than ${after} are`);
+  if (called > 0) parts.push(sayCalled(called));
   return parts.join('; ');
 }
 
 function sayReset(changes: readonly LimitChange[], upstream: string): void {
   if (changes.length === 0) hint(`${upstream}: nothing changed: no order stood`);
-  for (const { limit, before, after } of changes) {
-    say(`reset ${limit} of ${upstream} from ${before} to ${after ?? 'nothing: no definition has it'}`);
+  for (const { limit, before, after, called } of changes) {
+    const more = called > 0 ? `; ${sayCalled(called)}` : '';
+    say(`reset ${limit} of ${upstream} from ${before} to ${after ?? 'nothing: no definition has it'}${more}`);
   }
+}
+
+function sayCalled(count: number): string {
+  return `${count} parked ${count === 1 ? 'job comes' : 'jobs come'} sooner`;
 }
