@@ -5,7 +5,7 @@ import type { Bench } from './bench.ts';
 import { interleave, ratioWithSpread, withSpread } from './measure.ts';
 import { preload } from './preload.ts';
 import { pause, type Store } from './store.ts';
-import { bullPrefix, startWorker } from './worker-process.ts';
+import { bullPrefix, startWorker, type WorkerOptions } from './worker-process.ts';
 
 /** A lane trims its done jobs; raw BullMQ keeps them for ever unless told, so it is measured both ways. */
 const KEEP = JSON.stringify({ age: 24 * 3_600, count: 100_000 });
@@ -19,7 +19,7 @@ const VARIANTS = {
 
 type Variant = keyof typeof VARIANTS;
 
-interface Figures {
+export interface Figures {
   /** Jobs a second after the first third, which warms up the code of either. */
   steady: number;
   /** Jobs a second from the first start to the last settle. */
@@ -36,7 +36,7 @@ export const processing: Bench = {
     const jobs = isQuick ? 15_000 : 60_000;
     const variants = Object.keys(VARIANTS) as Variant[];
     const results = await interleave(variants, rounds, async (variant, round) => {
-      const figures = await measure(store, variant, jobs);
+      const figures = await measure(store, VARIANTS[variant], jobs);
       say(`processing ${round + 1}/${rounds} ${variant}: ${Math.round(figures.steady)} jobs/s`);
       return figures;
     });
@@ -68,8 +68,11 @@ export const processing: Bench = {
   },
 };
 
-async function measure(store: Store, variant: Variant, jobs: number): Promise<Figures> {
-  const { kind, ...options } = VARIANTS[variant];
+export interface Measured extends Omit<WorkerOptions, 'prefix'> {
+  kind: 'raw' | 'ours';
+}
+
+export async function measure(store: Store, { kind, ...options }: Measured, jobs: number): Promise<Figures> {
   const prefix = await store.fresh();
   await preload(kind, store, prefix, jobs);
   const queue = `${bullPrefix(kind, prefix)}:noop`;

@@ -13,6 +13,8 @@ export interface Findings {
   rows: string[][];
   /** What a reader must know to believe the rows. */
   notes: string[];
+  /** Files of bench/ that go with it: name to text. Written with --write. */
+  files?: Record<string, string>;
 }
 
 const RESULTS = join(ROOT, 'bench', 'RESULTS.md');
@@ -77,4 +79,7 @@ export function writeSection({ name, question, findings, machine, command }: Sec
       ? `${text.trimEnd()}\n\n## ${name}\n\n${section}\n`
       : text.slice(0, from) + section + text.slice(to + end.length);
   writeFileSync(RESULTS, next);
+  for (const [file, content] of Object.entries(findings.files ?? {})) {
+    writeFileSync(join(ROOT, 'bench', file), content);
+  }
 }

@@ -7,20 +7,33 @@ import { adding } from './adding.ts';
 import type { Bench } from './bench.ts';
 import { idleLanes } from './idle-lanes.ts';
 import { latency } from './latency.ts';
+import { limitGoodput } from './limit-goodput.ts';
+import { limitHeadroom } from './limit-headroom.ts';
+import { limitStorm } from './limit-storm.ts';
 import { memory } from './memory.ts';
 import { processing } from './processing.ts';
 import { describeMachine, toTable, writeSection } from './report.ts';
 import { openStore } from './store.ts';
 
-const BENCHES: Record<string, Bench> = { processing, adding, latency, memory, 'idle-lanes': idleLanes };
-const GROUPS: Record<string, string[]> = { throughput: Object.keys(BENCHES), all: Object.keys(BENCHES) };
+const THROUGHPUT: Record<string, Bench> = { processing, adding, latency, memory, 'idle-lanes': idleLanes };
+const LIMITS: Record<string, Bench> = {
+  'limit-goodput': limitGoodput,
+  'limit-headroom': limitHeadroom,
+  'limit-storm': limitStorm,
+};
+const BENCHES: Record<string, Bench> = { ...THROUGHPUT, ...LIMITS };
+const GROUPS: Record<string, string[]> = {
+  throughput: Object.keys(THROUGHPUT),
+  limits: Object.keys(LIMITS),
+  all: Object.keys(BENCHES),
+};
 const ROUNDS = 7;
 const QUICK_ROUNDS = 3;
 
 const USAGE = [
   'npm run bench -- NAME [--rounds N] [--quick] [--write]',
-  ...Object.entries(BENCHES).map(([name, { question }]) => `  ${name.padEnd(12)}${question}`),
-  ...Object.entries(GROUPS).map(([name, members]) => `  ${name.padEnd(12)}${members.join(', ')}`),
+  ...Object.entries(BENCHES).map(([name, { question }]) => `  ${name.padEnd(15)}${question}`),
+  ...Object.entries(GROUPS).map(([name, members]) => `  ${name.padEnd(15)}${members.join(', ')}`),
 ].join('\n');
 
 const say = (line: string) => process.stderr.write(`${line}\n`);

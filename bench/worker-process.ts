@@ -20,7 +20,9 @@ export interface WorkerProcess {
 
 export interface WorkerOptions {
   prefix: string;
-  mode?: 'noop' | 'step' | 'latency' | 'slow';
+  mode?: 'noop' | 'step' | 'latency' | 'slow' | 'request';
+  /** Of raw: another of bench/children, with its arguments. */
+  child?: readonly [file: string, ...args: string[]];
   /** Of ours. Default: as shipped, 'info'. */
   logLevel?: string;
   /** Of ours. Default: the one measured lane. */
@@ -31,8 +33,9 @@ export interface WorkerOptions {
 
 export async function startWorker(kind: 'raw' | 'ours', store: Store, options: WorkerOptions): Promise<WorkerProcess> {
   const { prefix, mode = 'noop', logLevel = 'info', fleet = join(ROOT, 'bench', 'fleet') } = options;
+  const [childFile, ...childArgs] = options.child ?? ['raw-worker.js'];
   const ours = [join(ROOT, 'dist', 'main.js'), 'worker', '--dir', fleet, '--concurrency', '100'] as const;
-  const [file, ...args] = kind === 'ours' ? ours : [join(ROOT, 'bench', 'children', 'raw-worker.js')];
+  const [file, ...args] = kind === 'ours' ? ours : [join(ROOT, 'bench', 'children', childFile), ...childArgs];
   const nowhere = openSync('/dev/null', 'w');
   const child = fork(file, args, {
     execArgv: options.flags ?? [],

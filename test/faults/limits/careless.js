@@ -68,7 +68,24 @@ const ways = (process.env.LIMITS_CARELESS ?? '').split(',').filter((way) => way 
 for (const way of ways) OTHERS[way]?.();
 
 export function makeCareless(driver) {
-  return ways.reduce((made, way) => Object.assign(Object.create(made), DRIVERS[way]?.(made)), driver);
+  return ways.reduce((made, way) => (DRIVERS[way] ? change(made, DRIVERS[way](made)) : made), driver);
+}
+
+/** A driver may be of a class with private parts: what is not changed is asked of itself. */
+function change(driver, { ask, extend, hold }) {
+  return {
+    get plan() {
+      return driver.plan;
+    },
+    get needs() {
+      return driver.needs;
+    },
+    ask: ask ?? ((given) => driver.ask(given)),
+    extend: extend ?? ((slot, forMs) => driver.extend(slot, forMs)),
+    hold: hold ?? ((forMs, reason) => driver.hold(forMs, reason)),
+    onNotice: (listener) => driver.onNotice(listener),
+    stop: () => driver.stop(),
+  };
 }
 
 register('./careless-loader.js', import.meta.url);

@@ -1,7 +1,7 @@
 // `kill -9` of a pod that holds all there is. With nothing on the wire its slots come back within 15 s; with requests on the
 // wire not before those requests' timeout, because nobody knows what became of them. Short and long are the same.
 
-import { until } from '../../harness/until.ts';
+import { lasts, until } from '../../harness/until.ts';
 import { type Careless, inLimitArena, type LimitArena, type LimitOptions, type Work } from '../arena.ts';
 import type { LimitEvidence } from '../evidence.ts';
 import { proveNeverOver } from '../judgement.ts';
@@ -10,6 +10,7 @@ import type { Arrival } from '../upstream-process.ts';
 const SLOTS = 3;
 const LEASE_MS = 15_000;
 const GRACE_MS = 1_000;
+const BEATS_MS = 5_000;
 /** Long beside the lease: what holds a slot for so long holds it because of the request. */
 const TIMEOUT_MS = 20_000;
 
@@ -23,13 +24,8 @@ export function idle(careless: readonly Careless[] = []) {
       '50ms',
       careless,
       async (arena, evidence) => {
-        const { look, keys, now } = arena;
-        // While the request was there the slot was held for its timeout; since, it is named again by the pod's beat.
-        await until('the leases are as short as they get', 10_000, async () => {
-          const leases = await look.zrange(keys.limitUses('limited', 'concurrent'), '0', '-1', 'WITHSCORES');
-          const last = Math.max(...leases.filter((_, at) => at % 2 === 1).map(Number));
-          return careless.length > 0 || (leases.length === 2 * SLOTS && last <= now() + LEASE_MS);
-        });
+        // While the request was there its slot was held for its timeout. The pod's next beats say that it is there no more.
+        await lasts(BEATS_MS);
         const { killedAt, full } = await killAndWatch(arena, LEASE_MS + GRACE_MS);
         const what = `all ${SLOTS} slots were in use again`;
         if (careless.length > 0) {
