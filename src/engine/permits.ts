@@ -11,6 +11,7 @@ import { openBottleneckDriver } from '../store/limit-bottleneck.ts';
 import { openScriptDriver } from '../store/limit-scripts.ts';
 import type { Notices } from '../store/notices.ts';
 import { openOwnLimits } from '../store/own-limit-scripts.ts';
+import type { Differ } from '../store/scripts/register-limits.ts';
 import type { Clock } from '../words/clock.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
@@ -38,7 +39,8 @@ export function createPermits({ pod, redis, redisUrl, notices, keys, clock, even
 
   function open({ name, limits: plan }: NonNullable<Lane['upstream']>) {
     if (!plan) return undefined;
-    const shared = { keys, tag: name, pod, plan };
+    const onDrift = (differ: Differ) => events.emit('limit.drift', { upstream: name, ...differ });
+    const shared = { keys, tag: name, pod, plan, onDrift };
     if (plan.driver === 'bottleneck') {
       const onError = (error: Error) =>
         events.emit('redis.failing', { what: `limit ${name} with bottleneck`, reason: error.message });
@@ -51,7 +53,6 @@ export function createPermits({ pod, redis, redisUrl, notices, keys, clock, even
       notices,
       onLost: (forMs) =>
         events.emit('limit.lost', { upstream: name, forMs, reason: 'nothing was known of what counts towards them' }),
-      onDrift: (limit, sizes) => events.emit('limit.drift', { upstream: name, limit, sizes }),
     });
     const permits = new PermitDesk({ upstream: name, driver, clock, events });
     const own = openOwnLimits({ redis, keys, tag: name, driver });

@@ -9,7 +9,7 @@ import { openEnvelope } from './envelope.ts';
 import { JOB_STATES, type JobState, SETS_OF_STATE, toState } from './job-state.ts';
 import type { Lane } from './lane.ts';
 import type { LimitsSeen } from './limit-look.ts';
-import { findLimitWait, type LimitWait, sayLimitWait, untilOf } from './limit-wait.ts';
+import { findLimitWait, findParkedWait, type LimitWait, sayLimitWait, untilOf } from './limit-wait.ts';
 import { type PauseSeen, sayPause } from './pause.ts';
 import { parseStacks, readStack, type StackFacts } from './stack.ts';
 
@@ -223,8 +223,13 @@ export async function explainJob(
       };
     }
     case 'parked':
-    case 'scheduled':
-      return { ...base, because: job.reason ?? 'it was added for that instant' };
+    case 'scheduled': {
+      const because = job.reason ?? 'it was added for that instant';
+      if (!limits || job.gate !== 'limit') return { ...base, because };
+      const limit = findParkedWait(limits);
+      const now = sayLimitWait(limits, limit, null);
+      return { ...base, because: now === '' ? because : `${because}; now ${now}`, limit };
+    }
     case 'active':
       return {
         ...base,

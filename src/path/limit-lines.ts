@@ -11,11 +11,20 @@ export function some(names: readonly string[]): string {
   return names.length > MAX_NAMES ? `${shown} and ${names.length - MAX_NAMES} more` : shown;
 }
 
-/** '3 of 3 concurrent are in use (publish on pod-1 2, collect on pod-2 1)'. */
-export function sayUse({ limit, inUse, size, agent, holders, byLane }: LimitSeen): string {
-  const by = holders.length > 0 ? holders.map((h) => `${h.lane} on ${h.pod} ${h.count}`) : byLane.map(sayLane);
+/**
+ * '3 of 3 concurrent are in use (publish on pod-1 2, collect on pod-2 1)'. Of tokens and by agent only what is under way has a
+ * holder: '990 of 1000 tokens-per-1m are in use (40 under way: publish on pod-1 40)'.
+ */
+export function sayUse({ limit, inUse, size, agent, underWay, holders, byLane }: LimitSeen): string {
+  const by = some(holders.length > 0 ? holders.map((h) => `${h.lane} on ${h.pod} ${h.count}`) : byLane.map(sayLane));
   const ofAgent = agent === null ? '' : ` of agent ${agent}`;
-  return `${inUse} of ${size} ${limit} are in use${ofAgent}${by.length > 0 ? ` (${some(by)})` : ''}`;
+  const whose = underWay && underWay < inUse ? `${underWay} under way: ${by}` : by;
+  return `${inUse} of ${size} ${limit} are in use${ofAgent}${whose === '' ? '' : ` (${whose})`}`;
+}
+
+/** What the reason begins with of a job that is parked for a limit taken with it; by this it is found again. */
+export function startOfWait(limit: string, upstream: string): string {
+  return `limit '${limit}' of ${upstream}:`;
 }
 
 export function sayLane({ lane, count }: LimitSeen['byLane'][number]): string {

@@ -2,14 +2,15 @@
 // everybody up, who waits, and where pods' definitions differ. A few round trips; what grows with agents and waits is bounded.
 
 import type { Redis } from '../store/connect.ts';
-import type { Override } from '../store/limit-fields.ts';
-import { type LimitUse, lookLimit } from '../store/scripts/look-limit.ts';
+import { type Override, parseOverride } from '../store/limit-fields.ts';
 import type { Keys } from '../words/keys.ts';
-import type { Limit, LimitKind } from '../words/limit.ts';
+import type { LimitKind } from '../words/limit.ts';
 import { type Drift, findDrift, knownLimits, saidByPods } from './limit-definitions.ts';
+import { type LimitUse, lookAtUse, type Scene } from './limit-use.ts';
 import type { Upstream } from './upstream.ts';
 
-export interface LimitSeen {
+/** Of a limit by agent its use is that of the agent who was asked for, or of the fullest. */
+export interface LimitSeen extends LimitUse {
   limit: string;
   kind: LimitKind;
   perMs: number;
@@ -18,13 +19,8 @@ export interface LimitSeen {
   size: number;
   definedSize: number;
   override: Override | null;
-  /** Of a limit by agent, that of the agent who was asked for, or of the fullest. */
-  inUse: number;
-  agent: string | null;
-  freesAt: number | null;
-  byLane: { lane: string; count: number }[];
-  /** Of slots: which pods hold them, the most first. */
-  holders: LimitUse['holders'];
+  /** Of a limit by agent, the fullest first, at most 100 of those who used something last. */
+  agents: LimitUse[];
 }
 
 export interface LimitsSeen {
@@ -44,31 +40,29 @@ export interface LimitsSeen {
 
 const MAX_WAITING = 1_000;
 const MAX_AGENTS = 100;
-const MAX_LANES = 1_000;
 /** Of 1,000 fields: a fleet has hundreds. */
 const MAX_PAGES = 100;
 
 export async function lookAtLimits(redis: Redis, keys: Keys, upstream: Upstream, agent?: string): Promise<LimitsSeen> {
   const tag = upstream.name;
-  const [fields, standing] = await Promise.all([readFields(redis, keys.limits(tag)), readStanding(redis, keys, tag)]);
+  const [fields, { agents, ...standing }] = await Promise.all([
+    readFields(redis, keys.limits(tag)),
+    readStanding(redis, keys, tag),
+  ]);
   const said = saidByPods(fields, standing.seenAt);
   const known = knownLimits(upstream, fields, said);
-  const scene: Scene = { redis, keys, tag, fields };
-  const limits = [...known].map(([name, limit]) => lookAtLimit(scene, { name, ...limit }, agent));
-  const strangers = [...fields.keys()]
-    .filter((field) => field.startsWith('set:') && !known.has(field.slice('set:'.length)))
-    .map((field) => field.slice('set:'.length));
-  const unused = strangers.map(async (limit) => {
-    const { override } = await lookAtUse(scene, { name: limit, kind: 'count' }, undefined);
-    return override ? [{ limit, ...override }] : [];
+  const scene: Scene = { redis, keys, tag, fields, agents: agent === undefined ? agents : [agent] };
+  const limits = [...known].map(async ([limit, { size, ...like }]): Promise<LimitSeen> => {
+    const { defined, override = null, use, ...seen } = await lookAtUse(scene, { name: limit, size, ...like });
+    const definedSize = defined?.size ?? size;
+    return { limit, ...like, size: override?.size ?? definedSize, definedSize, override, ...use, ...seen };
   });
-  return {
-    upstream: tag,
-    limits: await Promise.all(limits),
-    ...standing,
-    drift: findDrift(said),
-    unused: (await Promise.all(unused)).flat(),
-  };
+  const unused = [...fields].flatMap(([field, text]) => {
+    const limit = field.startsWith('set:') ? field.slice('set:'.length) : undefined;
+    const override = limit === undefined || known.has(limit) ? undefined : parseOverride(text, standing.seenAt);
+    return limit !== undefined && override ? [{ limit, ...override }] : [];
+  });
+  return { upstream: tag, limits: await Promise.all(limits), ...standing, drift: findDrift(said), unused };
 }
 
 /** Slots, tickets, weight, until: the head of what ask-permits.lua writes. */
@@ -87,21 +81,24 @@ async function readFields(redis: Redis, key: string): Promise<Map<string, string
   return fields;
 }
 
+/** What is the same for all of its limits, at one instant. */
 async function readStanding(redis: Redis, keys: Keys, tag: string) {
   const replies = await redis
     .multi()
     .time()
     .hmget(keys.limits(tag), 'closed', 'hold', 'held')
     .zrange(keys.limitWaiting(tag), '0', String(MAX_WAITING - 1), 'WITHSCORES')
+    .zrevrange(keys.limitAgents(tag), '0', String(MAX_AGENTS - 1))
     .exec();
-  const [time, [closed, hold, held], waits] = (replies ?? []).map(([error, reply]) => {
+  const [time, [closed, hold, held], waits, agents] = (replies ?? []).map(([error, reply]) => {
     if (error) throw error;
     return reply;
-  }) as [string[], (string | null)[], string[]];
+  }) as [string[], (string | null)[], string[], string[]];
   const seenAt = Number(time[0]) * 1_000 + Math.floor(Number(time[1]) / 1_000);
   const { who = null, reason = null } = JSON.parse(held ?? '{}') as { who?: string; reason?: string };
   return {
     seenAt,
+    agents,
     closedUntilAt: Number(closed) > seenAt ? Number(closed) : null,
     hold: Number(hold) > seenAt ? { untilAt: Number(hold), who, reason } : null,
     waiting: await readWaiting(redis, keys.limits(tag), waits, seenAt),
@@ -121,55 +118,4 @@ async function readWaiting(redis: Redis, key: string, waits: string[], nowAt: nu
       return untilAt > nowAt && want > 0 ? [{ lane, pod: pod.join('|'), want, sinceAt }] : [];
     })
     .map((wait, index) => ({ ...wait, place: index + 1 }));
-}
-
-interface Scene {
-  redis: Redis;
-  keys: Keys;
-  tag: string;
-  /** Of the hash of its limits: which lanes and agents have used what. */
-  fields: ReadonlyMap<string, string>;
-}
-
-async function lookAtLimit(scene: Scene, limit: Limit, agent: string | undefined): Promise<LimitSeen> {
-  const { name, kind, perMs, byAgent } = limit;
-  const asked = agent === undefined ? agentsOf(scene, name) : [agent];
-  const agents = byAgent && asked.length > 0 ? asked : [undefined];
-  const uses = await Promise.all(agents.map((one) => lookAtUse(scene, limit, one)));
-  const { defined, override = null, ...use } = uses.reduce((most, one) => (one.inUse > most.inUse ? one : most));
-  const definedSize = defined?.size ?? limit.size;
-  return { limit: name, kind, perMs, byAgent, size: override?.size ?? definedSize, definedSize, override, ...use };
-}
-
-/** Those with the most recorded use: what of it still counts, a look at each tells. */
-function agentsOf({ fields }: Scene, limit: string): string[] {
-  const start = `used:${limit}:`;
-  return [...fields]
-    .filter(([field]) => field.startsWith(start) && !field.includes('|'))
-    .sort(([, a], [, b]) => Number(b) - Number(a))
-    .slice(0, MAX_AGENTS)
-    .map(([field]) => field.slice(start.length));
-}
-
-async function lookAtUse(
-  { redis, keys, tag, fields }: Scene,
-  { name, kind }: Pick<Limit, 'name' | 'kind'>,
-  agent: string | undefined,
-) {
-  const use = agent === undefined ? name : `${name}:${agent}`;
-  const start = `used:${use}|`;
-  const lanes = [...fields.keys()]
-    .filter((field) => field.startsWith(start))
-    .slice(0, MAX_LANES)
-    .map((field) => field.slice(start.length));
-  const { ofLanes, ...seen } = await lookLimit.run(
-    redis,
-    { limits: keys.limits(tag), uses: keys.limitUses(tag, use) },
-    { limit: name, use, isSlots: kind === 'concurrent' ? 1 : 0, lanes: JSON.stringify(lanes) },
-  );
-  const byLane = lanes
-    .map((lane, index) => ({ lane, count: ofLanes[index] ?? 0 }))
-    .filter(({ count }) => count > 0)
-    .sort((a, b) => b.count - a.count || a.lane.localeCompare(b.lane));
-  return { ...seen, agent: agent ?? null, byLane };
 }

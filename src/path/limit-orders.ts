@@ -1,12 +1,15 @@
 // Orders that change an upstream's limits while everything runs: set one to a size, with or without an end, or go back to what
-// the definitions say. An order outlives deploys; every pod hears of it at once, and the journal by whom and why.
+// the definitions say. An order outlives deploys; every pod hears of it at once, parked jobs that have more room come, and the journal
+// keeps by whom and why.
 
 import type { Redis } from '../store/connect.ts';
+import type { LaneQueue } from '../store/lane-queue.ts';
 import { setLimit as writeLimit } from '../store/scripts/set-limit.ts';
 import { DURATION_FORM, toDurationMs } from '../words/duration.ts';
 import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
 import type { Events } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
+import { callForLimit } from './limit-call.ts';
 import { type LimitSeen, lookAtLimits } from './limit-look.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -17,6 +20,8 @@ export interface LimitOrder {
   redis: Redis;
   keys: Keys;
   upstream: Upstream;
+  /** Of the lanes that name it: what is parked there for a limit that becomes larger is called. */
+  queues: readonly LaneQueue[];
   who: string;
   reason: string;
   append: <N extends 'limit.set' | 'limit.reset'>(what: N, data: Events[N]) => Promise<void>;
@@ -32,6 +37,8 @@ export interface LimitChange {
   untilAt: number | null;
   /** As seen right after. More than `after`: nothing is granted until it has drained. */
   inUse: number;
+  /** So many parked jobs come before they were told. */
+  called: number;
 }
 
 export async function setLimit(
@@ -51,7 +58,8 @@ export async function setLimit(
   await order.append('limit.set', { upstream: upstream.name, reason, ...change, defined: definedSize });
   const now = await lookAtLimits(redis, keys, upstream);
   const { inUse = 0 } = now.limits.find((one) => one.limit === limit) ?? {};
-  return { upstream: upstream.name, definedSize, inUse, ...change };
+  const called = await call(order, seen, change);
+  return { upstream: upstream.name, definedSize, inUse, called, ...change };
 }
 
 /** Of one limit, or of all. Empty when none was changed by order. */
@@ -68,9 +76,22 @@ export async function resetLimit(order: LimitOrder, limit?: string): Promise<Lim
     const definedSize = defined?.size ?? seen?.definedSize ?? null;
     const change = { upstream: upstream.name, limit: name, before: before.size, after: definedSize };
     await order.append('limit.reset', { ...change, reason, defined: definedSize });
-    changes.push({ ...change, definedSize, untilAt: null, inUse: seen?.inUse ?? 0 });
+    const called = await call(order, seen, change);
+    changes.push({ ...change, definedSize, untilAt: null, inUse: seen?.inUse ?? 0, called });
   }
   return changes;
+}
+
+/** Limits that a pod takes before it fetches park nobody: it hears of the order itself. */
+async function call(
+  { redis, keys, upstream, queues }: LimitOrder,
+  seen: LimitSeen | undefined,
+  { before, after }: Pick<LimitChange, 'before' | 'after'>,
+): Promise<number> {
+  const isLarger = before !== null && after !== null && after > before;
+  if (!seen || !isLarger || (seen.kind !== 'tokens' && !seen.byAgent)) return 0;
+  const { limit, byAgent } = seen;
+  return callForLimit({ redis, keys, queues, upstream: upstream.name, limit, byAgent });
 }
 
 function write(

@@ -24,6 +24,13 @@ export function findLimitWait(seen: LimitsSeen, lane: string): LimitWait | undef
   return { upstream, limits, hold, closedUntilAt, lanesBefore: [...new Set(before)] };
 }
 
+/** Of a job that was sent away, whose instant it was told: how the limits stand now that are taken with a job. */
+export function findParkedWait(seen: LimitsSeen): LimitWait {
+  const { upstream, hold, closedUntilAt } = seen;
+  const limits = seen.limits.filter(({ kind, byAgent, inUse }) => (kind === 'tokens' || byAgent) && inUse > 0);
+  return { upstream, limits, hold, closedUntilAt, lanesBefore: [] };
+}
+
 /** An instant only where there is one: when a permit comes free, nobody knows who gets it. */
 export function untilOf({ hold, closedUntilAt }: LimitWait): number | null {
   const instants = [hold?.untilAt, closedUntilAt].filter((at) => typeof at === 'number');

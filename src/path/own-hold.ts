@@ -7,6 +7,7 @@ import { LanekeeperError } from '../words/errors.ts';
 import { UpstreamError } from '../words/failure.ts';
 import type { Attempt } from './attempt.ts';
 import { pause } from './held-permit.ts';
+import { startOfWait } from './limit-lines.ts';
 import type { Lease, OwnDesk } from './own-desk.ts';
 import type { Permit, Sending } from './permit.ts';
 import { attemptOver } from './request.ts';
@@ -243,5 +244,5 @@ export function sayVerdict(
   }
   const whose = limit.endsWith('-by-agent') ? `agent ${agent} uses` : 'in use are';
   const more = limit.startsWith('tokens-') ? `, ${needed} more are needed` : '';
-  return `limit '${limit}' of ${upstream}: ${whose} ${verdict.used} of ${size}${more}`;
+  return `${startOfWait(limit, upstream)} ${whose} ${verdict.used} of ${size}${more}`;
 }

@@ -4,11 +4,12 @@
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { Keys } from '../words/keys.ts';
-import type { LimitPlan } from '../words/limit.ts';
+import type { Limit, LimitPlan } from '../words/limit.ts';
 import { openBottleneckConnection, type Patch } from './bottleneck-connection.ts';
 import { type BottleneckLimiter, openBottleneckLimiter } from './bottleneck-limiter.ts';
 import { fitSizes, type Sizes } from './bottleneck-sizes.ts';
 import { SLOT_MS } from './limit-driver.ts';
+import { type Differ, registerLimits } from './scripts/register-limits.ts';
 import { type BottleneckState, syncBottleneck } from './scripts/sync-bottleneck.ts';
 
 const BEAT_MS = 1_000;
@@ -27,6 +28,8 @@ export interface BottleneckOptions {
   plan: LimitPlan;
   clock: Clock;
   onError?: (error: Error) => void;
+  /** Pods begin to define a limit differently: one of them is told. */
+  onDrift?: (differ: Differ) => void;
   /** For tests, to show what each patch is for. */
   without?: Patch;
 }
@@ -40,6 +43,8 @@ export interface SharedNotice {
 export interface Wish {
   /** Slots whose leases begin anew, and those that are only looked at. */
   renewed?: string[];
+  /** Which lane has those renewed. */
+  lane?: string;
   checked?: string[];
   leaseMs?: number;
   holdMs?: number;
@@ -99,7 +104,7 @@ export class BottleneckShared {
   }
 
   async sync(wish: Wish): Promise<BottleneckState> {
-    const { keys, tag } = this.#options;
+    const { keys, tag, pod } = this.#options;
     // A kind that the plan does not have is looked for where the other is.
     const first = this.#id(this.sizes.concurrent === undefined ? 'tickets' : 'slots');
     const ticketSettings = this.sizes.spacingMs === undefined ? first : this.#id('tickets');
@@ -114,6 +119,7 @@ export class BottleneckShared {
         queued: `${first}_client_num_queued`,
         running: `${first}_client_running`,
         seen: `${first}_client_last_seen`,
+        holders: keys.bottleneckHolders(tag),
       },
       {
         client: this.#limiters[0]?.client ?? '',
@@ -125,6 +131,7 @@ export class BottleneckShared {
         holdMs: Math.ceil(wish.holdMs ?? 0),
         held: wish.held ?? '',
         queuedNow: wish.queuedNow ?? -1,
+        holder: wish.lane === undefined ? '' : `${wish.lane}|${pod}`,
       },
     );
     // Before its limiters are there, a pod knows of no state that could be lost.
@@ -140,8 +147,7 @@ export class BottleneckShared {
     const limiters = this.#limiters;
     for (const limiter of limiters) limiter.close();
     if (commands.status === 'ready') {
-      const { keys, tag, pod } = this.#options;
-      const farewell = [commands.hdel(keys.limits(tag), `def:${pod}`)];
+      const farewell: Promise<unknown>[] = [this.#define([])];
       if (this.slots) farewell.push(commands.hdel(`${this.#id('slots')}_client_num_queued`, this.slots.client));
       const told = Promise.allSettled([...farewell, ...limiters.map((limiter) => limiter.givenBack()), this.#beating]);
       let timer: NodeJS.Timeout | undefined;
@@ -185,23 +191,30 @@ export class BottleneckShared {
   }
 
   async #beatOnce(): Promise<void> {
-    const { keys, tag, pod, plan } = this.#options;
-    const { commands } = this.#connection;
-    const limits = keys.limits(tag);
+    const { keys, tag, plan } = this.#options;
     const state = await this.sync({ ...this.#events.onBeat(), queuedNow: this.slots?.queued() ?? -1 });
-    const mine: Record<string, string | number> = {};
-    if (this.sizes.concurrent !== undefined) mine['used:concurrent'] = state.used;
     if (this.#clock.mono() - this.#definedAtMono > DEFINITION_EVERY_MS) {
-      mine[`def:${pod}`] = JSON.stringify({ at: state.nowAt, limits: plan.limits });
+      await this.#define(plan.limits);
       this.#definedAtMono = this.#clock.mono();
     }
-    if (Object.keys(mine).length > 0) await commands.hset(limits, mine);
-    await this.#resize(fitSizes(plan, await commands.hgetall(limits), state.nowAt));
+    const fields = await this.#connection.commands.hgetall(keys.limits(tag));
+    await this.#resize(fitSizes(plan, fields, state.nowAt));
     for (const limiter of this.#limiters) {
       const hasRoom = limiter === this.tickets || state.used < (this.sizes.concurrent ?? 0);
       if (limiter.queuedForMs() > STUCK_MS && hasRoom && state.closedMs === 0) this.#rebuild(limiter);
     }
     this.#events.onBeaten();
+  }
+
+  /** Makes this pod's definition known; none: it leaves. What is lost is Bottleneck's state, which sync watches. */
+  async #define(limits: readonly Limit[]): Promise<void> {
+    const { keys, tag, pod, onDrift = () => {} } = this.#options;
+    const { differ } = await registerLimits.run(
+      this.#connection.commands,
+      { limits: keys.limits(tag) },
+      { pod, limits: JSON.stringify(limits), closedMs: '', channel: this.#channel },
+    );
+    for (const one of differ) onDrift(one);
   }
 
   /** Opens the limiters, or tells them their new size. A stricter count is full for one window, as if it had been used. */

@@ -79,7 +79,7 @@ class BottleneckDriver implements LimitDriver {
     if (kept.length + fetched.length + taken.tickets.length > 0) {
       // Held from now on, so that meanwhile a beat looks after them.
       for (const piece of taken.slots) lane.held.set(piece.id, { piece, sinceMono: askedMono });
-      const state = await this.#shared.sync({ renewed: [...kept, ...fetched] }).catch((error) => {
+      const state = await this.#shared.sync({ renewed: [...kept, ...fetched], lane: lane.name }).catch((error) => {
         this.#undo(lane, taken, new Set(fetched));
         throw error;
       });

@@ -1,4 +1,5 @@
-// The texts in the hash of an upstream's limits (words/keys), read: what the definitions say and what somebody ordered.
+// The texts in the hash of an upstream's limits (words/keys), read: what the definitions say, what somebody ordered, and who
+// holds what.
 
 import type { Limit, LimitKind } from '../words/limit.ts';
 
@@ -39,4 +40,19 @@ export function parseOverride(json: string, nowAt: number): Override | undefined
 
 export function parsePodDefinition(json: string): PodDefinition {
   return JSON.parse(json) as PodDefinition;
+}
+
+export interface Holder {
+  lane: string;
+  pod: string;
+  count: number;
+}
+
+/** '<lane>|<pod>', count, … */
+export function toHolders(flat: readonly (string | number)[]): Holder[] {
+  const holders = Array.from({ length: flat.length / 2 }, (_, index) => {
+    const [lane = '', ...pod] = String(flat[2 * index]).split('|');
+    return { lane, pod: pod.join('|'), count: Number(flat[2 * index + 1]) };
+  });
+  return holders.sort((a, b) => b.count - a.count || a.lane.localeCompare(b.lane) || a.pod.localeCompare(b.pod));
 }

@@ -9,7 +9,7 @@ import type { Notices } from './notices.ts';
 import { askPermits } from './scripts/ask-permits.ts';
 import { extendSlot } from './scripts/extend-slot.ts';
 import { holdLimits } from './scripts/hold-limits.ts';
-import { type KnownLimit, registerLimits } from './scripts/register-limits.ts';
+import { type Differ, type KnownLimit, registerLimits } from './scripts/register-limits.ts';
 
 /** How long a ticket may be sent. What is not used by then goes back, so a longer time costs nothing but a crash's memory. */
 const TICKET_MS = 100;
@@ -29,8 +29,8 @@ export interface ScriptDriverOptions {
   plan: LimitPlan;
   /** Nothing is granted for so long, because nothing was known. */
   onLost?: (closedMs: number) => void;
-  /** Pods define a limit differently; the least size holds. */
-  onDrift?: (limit: string, sizes: { size: number; pods: string[] }[]) => void;
+  /** Pods begin to define a limit differently: one of them is told. */
+  onDrift?: (differ: Differ) => void;
 }
 
 export interface ScriptDriver extends LimitDriver {
@@ -52,7 +52,6 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   const channel = keys.limitNotice(tag);
   let registering: Promise<void> | undefined;
   let hasRegistered = false;
-  let drifting = '';
 
   async function register(own: readonly Limit[] = plan.limits): Promise<void> {
     const args = { pod, limits: JSON.stringify(own), closedMs: closedMs(plan.limits), channel };
@@ -61,9 +60,7 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
     if (own.length > 0) known = all;
     limits = known.filter(isForAll);
     if (closed > 0) onLost(closed);
-    const seen = JSON.stringify(differ);
-    if (seen !== drifting) for (const [limit, sizes] of Object.entries(differ)) onDrift(limit, bySize(sizes));
-    drifting = seen;
+    for (const one of differ) onDrift(one);
   }
 
   const beat = setInterval(() => {
@@ -137,9 +134,4 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
 
 function closedMs(limits: readonly Limit[]): number {
   return Math.max(...limits.map(({ perMs }) => (perMs === 0 ? SLOTS_CLOSED_MS : Math.min(perMs, MAX_CLOSED_MS))));
-}
-
-function bySize(sizes: Record<string, number>): { size: number; pods: string[] }[] {
-  const different = [...new Set(Object.values(sizes))].sort((a, b) => a - b);
-  return different.map((size) => ({ size, pods: Object.keys(sizes).filter((pod) => sizes[pod] === size) }));
 }

@@ -24,7 +24,7 @@ export interface Take extends Use {
   forMs: number;
 }
 
-type Fate<T> = T extends unknown ? Omit<T, keyof Use | 'limit' | 'perMs' | 'uses' | 'amounts'> : never;
+type Fate<T> = T extends unknown ? Omit<T, keyof Use | 'limit' | 'perMs' | 'uses' | 'amounts' | 'agent'> : never;
 export type Change = Use & Fate<ChangeWire>;
 
 export interface OwnLimits {
@@ -48,7 +48,7 @@ export interface OwnLimitsOptions {
 }
 
 export function openOwnLimits({ redis, keys, tag, driver, random = Math.random }: OwnLimitsOptions): OwnLimits {
-  const at = { limits: keys.limits(tag) };
+  const at = { limits: keys.limits(tag), agents: keys.limitAgents(tag) };
 
   function place({ limit, agent, id }: Use) {
     const whose = limit.byAgent ? (agent as string) : undefined;
@@ -57,6 +57,7 @@ export function openOwnLimits({ redis, keys, tag, driver, random = Math.random }
       perMs: limit.perMs,
       uses: keys.limitUses(tag, limit.name, whose),
       amounts: keys.limitAmounts(tag, limit.name, whose),
+      agent: whose,
       id,
     };
   }

@@ -44,11 +44,12 @@ export interface Keys {
    * `born` since when the state is known; `closed` until when nothing is granted, because state was lost; `hold` until when nobody
    * is let through, `held` JSON of reason, who and at; `def:<pod>` JSON { at, limits } of what a live pod's definition says, made
    * anew every 10 s, dropped after 60 s; `lim:<limit>` '<kind> <size> <perMs> <0|1 byAgent>', the stricter of the definitions;
+   * `drift` JSON { limit: its sizes } where they differ and that was told, gone when they agree;
    * `set:<limit>` JSON { size, who, reason, at, until | null }, an order that outlives deploys, dropped once `until` has passed;
    * `used:<limit>` how many count now, `used:<limit>|<lane>` of them by lane (both may hold some that ended and were not yet
    * purged); `n:<limit>|<lane>|<bucket>` how many one bucket counts; `want:<lane>|<pod>` what it waits for (ask-permits.lua);
-   * `order:<lane>` when it was served last, `next` the counter of that and of slots. By agent,
-   * <limit>:<agent> stands for <limit> in `used` and `n`.
+   * `order:<lane>` when it was served last, `next` the counter of that and of slots. Tokens and limits by agent have no `used` and
+   * `n`: see limitAmounts.
    */
   limits(tag: string): string;
   /**
@@ -57,14 +58,24 @@ export interface Keys {
    * '<lane>|<job>|<pod>|<n>' while under way, and '=<until>' for all that came to an end and counts until then.
    */
   limitUses(tag: string, limit: string, agent?: string): string;
-  /** HASH of how much each of those is, their sum, and when who waits may come again. Gone a minute after the last stops to count. */
+  /**
+   * HASH of how much each of those is, their `sum` and what of it is under way (`flying`; both may hold some that ended and were
+   * not yet purged), and when who waits may come again. Gone a minute after the last stops to count.
+   */
   limitAmounts(tag: string, limit: string, agent?: string): string;
+  /**
+   * ZSET agent -> epoch ms (Redis) until which something of its own counts at the most: who is to be looked at. Trimmed by each
+   * take; gone a minute after the last.
+   */
+  limitAgents(tag: string): string;
   /** ZSET '<lane>|<pod>' -> epoch ms (Redis) since which it waits for permits. Void once the until of its `want` has passed. */
   limitWaiting(tag: string): string;
   /** Pub/sub channel, no key: JSON with `kind` of what those who wait should ask about. */
   limitNotice(tag: string): string;
   /** Bottleneck's id of a limiter of ours, and what its eight keys begin with: `<this>_settings`, … They live as long as the tag. */
   bottleneck(tag: string, what: 'slots' | 'tickets'): string;
+  /** HASH of a slot of Bottleneck's -> '<lane>|<pod>' that holds it. Those that ended go with the next beat; gone after a minute without. */
+  bottleneckHolders(tag: string): string;
 }
 
 export function createKeys(prefix: string): Keys {
@@ -87,10 +98,12 @@ export function createKeys(prefix: string): Keys {
       `${prefix}:u:{${tag}}:limit:${limit}${agent === undefined ? '' : `:${agent}`}`,
     limitAmounts: (tag: string, limit: string, agent?: string) =>
       `${prefix}:u:{${tag}}:amount:${limit}${agent === undefined ? '' : `:${agent}`}`,
+    limitAgents: (tag: string) => `${prefix}:u:{${tag}}:limit-agents`,
     limitWaiting: (tag: string) => `${prefix}:u:{${tag}}:waiting`,
     limitNotice: (tag: string) => `${prefix}:u:{${tag}}:notice`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
     bottleneck: (tag: string, what: string) => `${prefix}:u:{${tag}}:bottleneck:${what}`,
+    bottleneckHolders: (tag: string) => `${prefix}:u:{${tag}}:bottleneck-holders`,
   });
 }
 

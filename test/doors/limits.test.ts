@@ -6,7 +6,8 @@ import { describe, expect } from 'vitest';
 import { checkLimits } from '../../src/doors/cli/doctor/limits.ts';
 import { readBatch } from '../../src/engine/journal.ts';
 import type { LimitsSeen } from '../../src/path/limit-look.ts';
-import { COUNT, limit, limitedUpstream, SLOTS } from '../path/limited-upstream.ts';
+import { BY_AGENT, COUNT, limit, limitedUpstream, SLOTS } from '../path/limited-upstream.ts';
+import { ownUses } from '../store/own-uses.ts';
 import { type CliResult, it, type World } from '../support/world.ts';
 
 const PLAN = { driver: 'scripts', limits: [SLOTS, COUNT], travelMs: 100 };
@@ -76,6 +77,26 @@ it('limits shows use, size, holds, orders, who waits and where pods differ, as a
   });
   expect((await json<unknown[]>('limits')).length).toBe(2);
   expect(await run('limits', 'free')).toMatchObject({ code: 0, stdout: '', stderr: 'free has no limits\n' });
+});
+
+it('limits shows the ten fullest agents, what of it is under way by lane, and says that there are more', async ({
+  world,
+}) => {
+  const { forum, run, json } = await fleet(world);
+  await forum.say('p1', [BY_AGENT]);
+  const own = await ownUses(world, [BY_AGENT], 'forum');
+  const use = (agent: string, id: number) => ({ limit: BY_AGENT, agent, id: `publish|${id}|p1|0`, amount: 1 });
+  for (let n = 0; n < 12; n++) await own.take([use(`a${10 + n}`, n)]);
+  await own.take([use('a15', 12)]);
+  await own.settle([{ ...use('a15', 12), what: 'settle' }]);
+  const { stdout } = await run('limits', 'forum');
+  expect(stdout).toMatch(/^forum +per-1h-by-agent +█{10} +2 \(a15\) +2 +publish 1 +-$/m);
+  expect(stdout).toMatch(/^forum +per-1h-by-agent +█{5}░{5} +1 \(a10\) +2 +publish 1 +-$/m);
+  expect(stdout.match(/per-1h-by-agent +█/g)).toHaveLength(10);
+  expect(stdout).toMatch(/^forum agents +2 more use per-1h-by-agent, none of them more$/m);
+  expect(await json('limits', 'forum')).toMatchObject({
+    limits: [{ agent: 'a15', inUse: 2, underWay: 1, freesAt: expect.stringMatching(/Z$/), agents: { length: 12 } }],
+  });
 });
 
 it('set and reset change what holds, are told with who and why, and `why` follows', async ({ world }) => {

@@ -2,8 +2,12 @@
 
 import { describe, expect } from 'vitest';
 import { defineUpstream } from '../../src/index.ts';
+import { ownUses } from '../store/own-uses.ts';
 import { it } from '../support/world.ts';
 import { BY_AGENT, COUNT, limit, limitedUpstream, SLOTS, withLimits } from './limited-upstream.ts';
+
+const TOKENS = limit('tokens', 1_000, 60_000);
+const AGENT_SLOTS = limit('concurrent', 2, 0, true);
 
 describe('an upstream', () => {
   it('of which nobody has heard has no limits, and is not made by a look', async ({ world }) => {
@@ -67,16 +71,109 @@ describe('an upstream', () => {
     ]);
   });
 
-  it('by agent shows the fullest, or the one who is asked for', async ({ world }) => {
+  it('by agent shows the fullest, the others after it, or the one who is asked for', async ({ world }) => {
     const limited = await limitedUpstream(world);
-    await limited.say('p1', [BY_AGENT]);
-    await limited.use(`${BY_AGENT.name}:a01`, { publish: 1 });
-    await limited.use(`${BY_AGENT.name}:a02`, { publish: 2 });
-    await limited.use(`${BY_AGENT.name}:a03`, { publish: 9 }, -1);
-    const [fullest] = (await limited.look()).limits;
-    expect(fullest).toMatchObject({ byAgent: true, agent: 'a02', inUse: 2, byLane: [{ lane: 'publish', count: 2 }] });
+    const own = await ownUses(world, [BY_AGENT], 'forum');
+    const use = (agent: string, id: string) => ({ limit: BY_AGENT, agent, id: `publish|${id}|p1|0`, amount: 1 });
+    for (const [agent, id] of ['a01 1', 'a02 2', 'a02 3', 'a03 4'].map((text) => text.split(' ') as [string, string])) {
+      expect(await own.take([use(agent, id)])).toEqual({ kind: 'taken' });
+    }
+    await own.settle([{ ...use('a02', '2'), what: 'settle' }]);
+    await own.shift(BY_AGENT, 2 * BY_AGENT.perMs, 'a03');
+    expect(await own.sum(BY_AGENT, 'a03'), 'what is recorded').toBe(1);
+    const [seen] = (await limited.look()).limits;
+    const byLane = [{ lane: 'publish', count: 1 }];
+    const holders = [{ lane: 'publish', pod: 'p1', count: 1 }];
+    const fullest = { agent: 'a02', inUse: 2, underWay: 1, freesAt: expect.any(Number), byLane, holders };
+    expect(seen).toMatchObject({ byAgent: true, size: 2, ...fullest });
+    expect(seen?.agents).toEqual([fullest, { ...fullest, agent: 'a01', inUse: 1 }]);
     expect((await limited.look('a01')).limits).toMatchObject([{ agent: 'a01', inUse: 1, size: 2 }]);
-    expect((await limited.look('a09')).limits).toMatchObject([{ agent: 'a09', inUse: 0 }]);
+    expect((await limited.look('a09')).limits).toMatchObject([{ agent: 'a09', inUse: 0, agents: [] }]);
+  });
+
+  it('shows tokens: all that counts, what of it is under way, and not what has ended', async ({ world }) => {
+    const limited = await limitedUpstream(world);
+    const own = await ownUses(world, [TOKENS], 'forum');
+    const use = (id: string, amount: number) => ({ limit: TOKENS, id: `${id}|p1|0`, amount });
+    for (const old of [use('old|1', 100), use('old|2', 50)]) await own.take([old]);
+    await own.settle([{ ...use('old|2', 40), what: 'settle' }]);
+    await own.shift(TOKENS, 10 * TOKENS.perMs);
+    // A job's id may look like anything.
+    const uses = [use('publish|j|1', 300), use('publish|2', 30), use('collect|3', 200), use('collect|4', 200)];
+    await own.take(uses.slice(0, 3));
+    await own.take(uses.slice(3));
+    await own.settle([{ ...use('collect|4', 150), what: 'settle' }]);
+    const [seen] = (await limited.look()).limits;
+    expect(seen).toMatchObject({
+      limit: TOKENS.name,
+      agent: null,
+      inUse: 680,
+      underWay: 530,
+      freesAt: expect.any(Number),
+      byLane: [
+        { lane: 'publish', count: 330 },
+        { lane: 'collect', count: 200 },
+      ],
+      holders: [{ lane: 'publish', pod: 'p1', count: 330 }, { pod: 'p1' }],
+      agents: [],
+    });
+    expect((seen?.freesAt ?? 0) - limited.nowAt).toBeGreaterThan(TOKENS.perMs / 2);
+    await own.set({ [`set:${TOKENS.name}`]: JSON.stringify({ size: 700, who: 'a', reason: 'r', at: 0, until: null }) });
+    expect((await limited.look()).limits).toMatchObject([{ size: 700, definedSize: 1_000 }]);
+  });
+
+  it('of a thousand agents looks at the hundred that used something last, and forgets who uses nothing', async ({
+    world,
+  }) => {
+    const limited = await limitedUpstream(world);
+    const own = await ownUses(world, [AGENT_SLOTS], 'forum');
+    const register = world.keys.limitAgents('forum');
+    const use = (agent: string) => ({ limit: AGENT_SLOTS, agent, id: `publish|${agent}|p1|0`, amount: 1 });
+    const many = Array.from({ length: 1_000 }, (_, index) => use(`a${index}`));
+    for (const [index, one] of many.entries()) await own.take([one], index < 500 ? 1_000 : 15_000 + 10 * index);
+    const { agents = [], ...fullest } = (await limited.look()).limits[0] ?? {};
+    expect(fullest).toMatchObject({ inUse: 1, underWay: 1, freesAt: null });
+    const late = many.slice(-100).map(({ agent }) => agent);
+    expect(agents.map(({ agent }) => agent).sort()).toEqual(late.sort());
+    expect(await world.redis.pttl(register)).toBeGreaterThan(60_000);
+    // What a take finds of those that ended, it drops.
+    for (const { agent } of many.slice(0, 500)) await world.redis.zadd(register, limited.nowAt - 1, agent);
+    await own.take([use('b1')]);
+    expect(await world.redis.zcard(register)).toBe(501);
+  });
+
+  it('shows agents whose use began to count when it was settled; without that they are not found (twin)', async ({
+    world,
+  }) => {
+    const limited = await limitedUpstream(world);
+    const own = await ownUses(world, [BY_AGENT], 'forum');
+    const use = { limit: BY_AGENT, agent: 'a01', id: 'publish|1|p1|0', amount: 1 };
+    await own.take([use], 0);
+    await own.shift(BY_AGENT, BY_AGENT.perMs, 'a01');
+    await world.redis.del(world.keys.limitAgents('forum'));
+    expect((await limited.look()).limits).toMatchObject([{ agent: null, inUse: 0 }]);
+    await own.settle([{ ...use, what: 'settle' }]);
+    expect((await limited.look()).limits).toMatchObject([{ agent: 'a01', inUse: 1, underWay: 0 }]);
+  });
+
+  it('kept by Bottleneck shows who holds its slots, by its leases', async ({ world }) => {
+    const limited = await limitedUpstream(world);
+    await limited.say('p1', [SLOTS]);
+    const leases = `${world.keys.bottleneck('forum', 'slots')}_job_expirations`;
+    const [soon, past] = [limited.nowAt + 60_000, limited.nowAt - 1];
+    await world.redis.zadd(leases, soon, 'x1', soon, 'x2', past, 'x3', 0, 'x4', soon, 'ready');
+    const lane = { x1: 'publish|p1', x2: 'collect|p2', x3: 'publish|p1' };
+    await world.redis.hset(world.keys.bottleneckHolders('forum'), lane);
+    expect((await limited.look()).limits).toMatchObject([
+      {
+        inUse: 3,
+        byLane: [
+          { lane: 'collect', count: 1 },
+          { lane: 'publish', count: 1 },
+        ],
+        holders: [{ lane: 'collect', pod: 'p2', count: 1 }, { pod: 'p1' }],
+      },
+    ]);
   });
 
   it('shows who waits in line, a hold and a loss, while they stand', async ({ world }) => {
@@ -126,12 +223,11 @@ describe('an upstream', () => {
     expect(limits.find(({ limit: name }) => name === 'concurrent')).toMatchObject({ size: 1 });
   });
 
-  it('takes a look at thousands of uses, wants and agents and stays short', async ({ world }) => {
+  it('takes a look at thousands of uses and wants and stays short', async ({ world }) => {
     const limited = await limitedUpstream(world);
-    await limited.say('p1', [COUNT, BY_AGENT]);
+    await limited.say('p1', [COUNT]);
     await limited.use('per-1m', { publish: 5 });
     const many = Array.from({ length: 3_000 }, (_, index) => index);
-    await limited.set(Object.fromEntries(many.map((n) => [`used:${BY_AGENT.name}:a${n}`, 1])));
     await limited.set(Object.fromEntries(many.map((n) => [`n:per-1m|other|${n}`, 1])));
     for (const n of many.slice(0, 1_500)) await world.redis.zadd(world.keys.limitWaiting('forum'), n, `lane|p${n}`);
     await limited.set(

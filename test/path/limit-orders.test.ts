@@ -11,7 +11,7 @@ import { RETRYING, rejection } from './looking.ts';
 function orderOf({ redis, keys }: World, { upstream }: Limited, reason = 'slow today') {
   const told: [string, unknown][] = [];
   const append = async (what: string, data: unknown) => void told.push([what, data]);
-  return { told, order: { redis, keys, upstream, who: 'ann@desk', reason, append } };
+  return { told, order: { redis, keys, upstream, queues: [], who: 'ann@desk', reason, append } };
 }
 
 async function limited(world: World): Promise<Limited> {
@@ -34,6 +34,7 @@ describe('an order', () => {
       definedSize: 3,
       untilAt: null,
       inUse: 0,
+      called: 0,
     });
     expect(await setLimit(order, 'concurrent', { size: 9, for: '30m' })).toMatchObject({ before: 2, after: 9 });
     const seen = (await forum.look()).limits.find((one) => one.limit === 'concurrent');

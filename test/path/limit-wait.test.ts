@@ -3,19 +3,24 @@
 import { describe, expect } from 'vitest';
 import { defineLane, defineUpstream } from '../../src/index.ts';
 import { explainJob } from '../../src/path/inspect.ts';
+import { JOB_FIELDS } from '../../src/words/keys.ts';
+import { ownUses } from '../store/own-uses.ts';
 import { it, type World } from '../support/world.ts';
 import { BY_AGENT, COUNT, type Limited, limit, limitedUpstream, SLOTS, withLimits } from './limited-upstream.ts';
 
 const lane = defineLane({ name: 'publish', upstream: withLimits(defineUpstream({ name: 'forum' }), SLOTS) });
 
-async function waiting(world: World, count = 1): Promise<{ forum: Limited; why: (agent?: string) => Promise<object> }> {
+async function waiting(
+  world: World,
+  count = 1,
+): Promise<{ forum: Limited; id: string; why: (agent?: string) => Promise<object> }> {
   const forum = await limitedUpstream(world, lane.upstream);
   const producer = await world.producer();
   let id = '';
   for (let index = 0; index < count; index++) id = (await producer.add(lane, null, { agent: 'a01' })).id;
   const why = (agent?: string) =>
     explainJob(world.queue(lane), lane, id, 2, async () => ({ limits: await forum.look(agent) }));
-  return { forum, why };
+  return { forum, id, why };
 }
 
 describe('a job whose upstream is at its limit', () => {
@@ -83,12 +88,13 @@ describe('a job whose upstream is at its limit', () => {
   it('by agent waits when its own agent is full, not when another is', async ({ world }) => {
     const { forum, why } = await waiting(world);
     await forum.say('p1', [BY_AGENT]);
-    await forum.use(`${BY_AGENT.name}:a01`, { publish: 2 });
-    await forum.use(`${BY_AGENT.name}:a02`, { publish: 1 });
+    const own = await ownUses(world, [BY_AGENT], 'forum');
+    const use = (agent: string, id: string) => ({ limit: BY_AGENT, agent, id: `publish|${id}|p1|0`, amount: 1 });
+    for (const one of [use('a01', '1'), use('a01', '2'), use('a02', '3')]) await own.take([one]);
     expect(await why('a02')).toMatchObject({ gate: null });
     expect(await why('a01')).toMatchObject({
       gate: 'limit',
-      because: expect.stringContaining('2 of 2 per-1h-by-agent are in use of agent a01 (publish 2)'),
+      because: expect.stringContaining('2 of 2 per-1h-by-agent are in use of agent a01 (publish on p1 2)'),
       limit: { limits: [{ agent: 'a01', freesAt: expect.any(Number) }] },
     });
   });
@@ -96,11 +102,39 @@ describe('a job whose upstream is at its limit', () => {
   it('whose lane waits for more tokens than are left is told so', async ({ world }) => {
     const { forum, why } = await waiting(world);
     await forum.say('p1', [limit('tokens', 1_000, 60_000)]);
-    await forum.use('tokens-per-1m', { publish: 990 });
+    const own = await ownUses(world, [limit('tokens', 1_000, 60_000)], 'forum');
+    const use = (id: string, amount: number) => ({
+      limit: limit('tokens', 1_000, 60_000),
+      id: `publish|${id}|p1|0`,
+      amount,
+    });
+    await own.take([use('1', 950)]);
+    await own.settle([{ ...use('1', 950), what: 'settle' }]);
+    await own.take([use('2', 40)]);
     await forum.wait('publish|p1', 1_000);
     expect(await why()).toMatchObject({
       gate: 'limit',
-      because: '990 of 1000 tokens-per-1m are in use (publish 990); 0 ahead of it in its lane',
+      because: '990 of 1000 tokens-per-1m are in use (40 under way: publish on p1 40); 0 ahead of it in its lane',
+    });
+  });
+
+  it('that was sent away is told what it was then, and how it stands now', async ({ world }) => {
+    const tokens = limit('tokens', 1_000, 60_000);
+    const { forum, why, id } = await waiting(world);
+    const own = await ownUses(world, [tokens, SLOTS], 'forum');
+    await own.take([{ limit: tokens, id: 'publish|1|p1|0', amount: 600 }]);
+    const queue = world.queue(lane);
+    await world.redis.lrem(queue.backend.toKey('wait'), 0, id);
+    await world.redis.zadd(queue.backend.toKey('delayed'), (forum.nowAt + 30_000) * 4_096, id);
+    const parked = { gate: 'limit', until: forum.nowAt + 30_000, reason: 'it was full' };
+    const fields = Object.entries(parked).map(([field, value]) => [JOB_FIELDS[field as keyof typeof parked], value]);
+    await world.redis.hset(queue.jobKey(id), Object.fromEntries(fields));
+    expect(await why()).toMatchObject({
+      state: 'parked',
+      gate: 'limit',
+      untilAt: forum.nowAt + 30_000,
+      because: 'it was full; now 600 of 1000 tokens-per-1m are in use (publish on p1 600)',
+      limit: { limits: [{ limit: tokens.name, inUse: 600, underWay: 600 }] },
     });
   });
 });

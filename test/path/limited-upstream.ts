@@ -1,4 +1,5 @@
-// An upstream whose state lies in Redis as its driver leaves it, written by hand: for whoever looks at limits or changes them.
+// An upstream whose slots and tickets lie in Redis as the scripts leave them, written by hand: for whoever looks at limits or
+// changes them. What is taken with the job: test/store/own-uses.
 
 import { defineUpstream } from '../../src/index.ts';
 import { type LimitsSeen, lookAtLimits } from '../../src/path/limit-look.ts';
@@ -32,8 +33,8 @@ export interface Limited {
   say(pod: string, limits: Limit[], agoMs?: number): Promise<void>;
   /** Slots by '<lane>|<pod>', that end in so many ms. */
   hold(holders: Record<string, number>, forMs?: number): Promise<void>;
-  /** Tickets by lane, that stop to count in so many ms. `use` is the limit's name, or '<limit>:<agent>'. */
-  use(use: string, lanes: Record<string, number>, forMs?: number): Promise<void>;
+  /** Tickets by lane, that stop to count in so many ms. */
+  use(limit: string, lanes: Record<string, number>, forMs?: number): Promise<void>;
   wait(member: string, agoMs: number, want?: number, forMs?: number): Promise<void>;
   set(fields: Record<string, string | number>): Promise<void>;
 }

@@ -228,7 +228,12 @@ describe('an upstream', () => {
       'p1',
       limits.map((limit) => ({ ...limit, size: 2 })),
     );
-    expect(differ).toEqual({ concurrent: { p0: 5, p1: 2 } });
+    const sizes = [
+      { size: 2, pods: ['p1'] },
+      { size: 5, pods: ['p0'] },
+    ];
+    expect(differ).toEqual([{ limit: 'concurrent', sizes }]);
+    expect((await register('p0')).differ, 'told once').toEqual([]);
     expect((await granted({ slots: 5 })).slots).toHaveLength(2);
     await register('p1', []);
     await register('p0');

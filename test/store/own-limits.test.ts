@@ -229,13 +229,13 @@ interface Counted extends OwnUse {
   isTaken: boolean;
 }
 
-async function judgeHistories(world: World, own: Awaited<ReturnType<typeof ownUses>>): Promise<void> {
+async function judgeHistories(world: World, own: Awaited<ReturnType<typeof ownUses>>, numRuns = 60): Promise<void> {
   let runs = 0;
   const property = fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), (history) => {
     runs++;
     return judgeHistory(world, own, history, String(runs));
   });
-  await fc.assert(property, { numRuns: 60 });
+  await fc.assert(property, { numRuns });
 }
 
 async function judgeHistory(
@@ -289,6 +289,7 @@ describe('any history', () => {
   it('of a limit that lets one more through is not (twin)', async ({ world }) => {
     const own = await ownUses(world, LIMITS);
     await own.set({ [`set:${SLOTS.name}`]: JSON.stringify({ size: SLOTS.size + 1, until: null }) });
-    await expect(judgeHistories(world, own)).rejects.toThrow('Property failed');
+    // Few of them come to a third slot of one agent.
+    await expect(judgeHistories(world, own, 1_000)).rejects.toThrow('Property failed');
   });
 });

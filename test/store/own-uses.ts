@@ -6,8 +6,6 @@ import { takeOwnLimits } from '../../src/store/scripts/take-own-limits.ts';
 import type { Limit } from '../../src/words/limit.ts';
 import type { World } from '../support/world.ts';
 
-const TAG = 'api';
-
 export interface OwnUse {
   limit: Limit;
   agent?: string;
@@ -21,8 +19,8 @@ export type OwnChange =
   | { what: 'keep'; forMs: number; isWired?: boolean }
   | { what: 'raise'; forMs: number };
 
-export async function ownUses({ redis, keys }: World, limits: readonly Limit[]) {
-  const at = { limits: keys.limits(TAG) };
+export async function ownUses({ redis, keys }: World, limits: readonly Limit[], tag = 'api') {
+  const at = { limits: keys.limits(tag), agents: keys.limitAgents(tag) };
   await makeKnown();
 
   async function makeKnown() {
@@ -36,10 +34,11 @@ export async function ownUses({ redis, keys }: World, limits: readonly Limit[]) 
     limit: limit.name,
     kind: limit.kind,
     perMs: limit.perMs,
-    uses: keys.limitUses(TAG, limit.name, agent),
-    amounts: keys.limitAmounts(TAG, limit.name, agent),
+    uses: keys.limitUses(tag, limit.name, agent),
+    amounts: keys.limitAmounts(tag, limit.name, agent),
     id,
     amount,
+    agent,
   });
 
   return {
@@ -56,11 +55,11 @@ export async function ownUses({ redis, keys }: World, limits: readonly Limit[]) 
         changes: JSON.stringify(changes.map((change) => ({ agoMs: 0, ...change, ...place(change) }))),
       }),
     async sum(limit: Limit, agent?: string): Promise<number> {
-      return Number((await redis.hget(keys.limitAmounts(TAG, limit.name, agent), 'sum')) ?? 0);
+      return Number((await redis.hget(keys.limitAmounts(tag, limit.name, agent), 'sum')) ?? 0);
     },
     /** All that counts does so for that much shorter. */
     async shift(limit: Limit, ms: number, agent?: string): Promise<void> {
-      const [uses, amounts] = [keys.limitUses(TAG, limit.name, agent), keys.limitAmounts(TAG, limit.name, agent)];
+      const [uses, amounts] = [keys.limitUses(tag, limit.name, agent), keys.limitAmounts(tag, limit.name, agent)];
       const found = await redis.zrange(uses, '0', '-1', 'WITHSCORES');
       const work = redis.multi();
       for (let index = 0; index < found.length; index += 2) {

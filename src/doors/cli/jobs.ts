@@ -79,7 +79,7 @@ export function addJobCommands(program: Command): void {
         pause: await readPause(laneQueue, keys),
         cancel: await findCancelOrder(redis, keys, job),
         alarms: alarmsOf(await readAlarms(redis, keys), lane.name, systemClock.now()),
-        ...(job.state === 'waiting' && lane.upstream?.limits
+        ...((job.state === 'waiting' || job.gate === 'limit') && lane.upstream?.limits
           ? { limits: await lookAtLimits(redis, keys, lane.upstream, job.agent ?? undefined) }
           : {}),
       }));

@@ -22,6 +22,7 @@ interface LimitsOptions {
 
 /** In line are shown at the most so many; JSON has all. */
 const MAX_WAITING = 10;
+const MAX_AGENTS = 10;
 const BAR = 10;
 
 export function addLimitsCommand(program: Command): void {
@@ -59,7 +60,9 @@ export function addLimitsCommand(program: Command): void {
         const upstream = session.upstream(name);
         if (action === undefined) return await show(session, [upstream], options, name);
         const { redis, keys, who, append } = session;
-        const order: LimitOrder = { redis, keys, upstream, who, reason: options.reason ?? '', append };
+        const lanes = [...session.definitions.lanes.values()].filter((lane) => lane.upstream?.name === name);
+        const queues = lanes.map((lane) => session.queue(lane));
+        const order: LimitOrder = { redis, keys, upstream, queues, who, reason: options.reason ?? '', append };
         if (action === 'reset') {
           const changes = await resetLimit(order, limit);
           return options.json ? sayJson(changes) : sayReset(changes, name);
@@ -102,21 +105,29 @@ async function show(
   if (limited.length === 0) return hint(`${only ?? 'no upstream of this folder'} has ${only ? 'no ' : ''}limits`);
   sayTable(
     ['UPSTREAM', 'LIMIT', 'USE', 'IN USE', 'SIZE', 'BY LANE', 'NOTE'],
-    limited.flatMap((one) => one.limits.map((limit) => toRow(one, limit))),
+    limited.flatMap((one) => one.limits.flatMap((limit) => toRows(one, limit))),
   );
   sayFacts(limited.flatMap(toFacts));
 }
 
-function toRow({ upstream, seenAt }: LimitsSeen, limit: LimitSeen): unknown[] {
-  const { limit: name, inUse, size, agent, byLane } = limit;
-  const filled = Math.min(BAR, Math.ceil((inUse / size) * BAR));
-  const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
-  const use = agent === null ? inUse : `${inUse} (${agent})`;
-  return [upstream, name, bar, use, size, byLane.map(sayLane).join(', ') || null, sayOverride(limit, seenAt) ?? null];
+/** A limit by agent has a row for each of its fullest. */
+function toRows({ upstream, seenAt }: LimitsSeen, limit: LimitSeen): unknown[][] {
+  const { limit: name, size, agents } = limit;
+  const uses = agents.length > 0 ? agents.slice(0, MAX_AGENTS) : [limit];
+  return uses.map(({ inUse, agent, byLane }, index) => {
+    const filled = Math.min(BAR, Math.ceil((inUse / size) * BAR));
+    const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
+    const use = agent === null || inUse === 0 ? inUse : `${inUse} (${agent})`;
+    const note = index === 0 ? sayOverride(limit, seenAt) : undefined;
+    return [upstream, name, bar, use, size, byLane.map(sayLane).join(', ') || null, note ?? null];
+  });
 }
 
 function toFacts(seen: LimitsSeen): [string, string | undefined][] {
-  const { upstream, waiting, drift, unused, seenAt } = seen;
+  const { upstream, limits, waiting, drift, unused, seenAt } = seen;
+  const others = limits.flatMap(({ limit, agents }) =>
+    agents.length > MAX_AGENTS ? [`${agents.length - MAX_AGENTS} more use ${limit}, none of them more`] : [],
+  );
   const shown = waiting.slice(0, MAX_WAITING).map(({ lane, pod, want, sinceAt, place }) => {
     return `${place}. ${lane} on ${pod} wants ${want}, for ${formatDuration(Math.max(0, seenAt - sinceAt))}`;
   });
@@ -124,6 +135,7 @@ function toFacts(seen: LimitsSeen): [string, string | undefined][] {
   return [
     [`${upstream} lost`, sayClosed(seen)],
     [`${upstream} hold`, sayHold(seen)],
+    [`${upstream} agents`, others.join('\n')],
     [`${upstream} waiting`, shown.join('\n')],
     [`${upstream} drift`, drift.map(sayDrift).join('\n')],
     [
@@ -133,19 +145,25 @@ function toFacts(seen: LimitsSeen): [string, string | undefined][] {
   ];
 }
 
-function saySet({ upstream, limit, before, after, definedSize, untilAt, inUse }: LimitChange): string {
+function saySet({ upstream, limit, before, after, definedSize, untilAt, inUse, called }: LimitChange): string {
   const parts = [`set ${limit} of ${upstream} from ${before} to ${after}, for all pods`];
   if (untilAt !== null) parts.push(`until ${toInstant(untilAt)}`);
   if (definedSize !== null && after !== null && after > definedSize)
     parts.push(`more than the ${definedSize} of its definition`);
   if (after !== null && inUse > after)
     parts.push(`${inUse} are in use: nothing new is granted until fewer than ${after} are`);
+  if (called > 0) parts.push(sayCalled(called));
   return parts.join('; ');
 }
 
 function sayReset(changes: readonly LimitChange[], upstream: string): void {
   if (changes.length === 0) hint(`${upstream}: nothing changed: no order stood`);
-  for (const { limit, before, after } of changes) {
-    say(`reset ${limit} of ${upstream} from ${before} to ${after ?? 'nothing: no definition has it'}`);
+  for (const { limit, before, after, called } of changes) {
+    const more = called > 0 ? `; ${sayCalled(called)}` : '';
+    say(`reset ${limit} of ${upstream} from ${before} to ${after ?? 'nothing: no definition has it'}${more}`);
   }
+}
+
+function sayCalled(count: number): string {
+  return `${count} parked ${count === 1 ? 'job comes' : 'jobs come'} sooner`;
 }

@@ -1,6 +1,13 @@
 // Typed wrapper of look-limit.lua.
 
-import { type LimitDefined, type Override, parseDefined, parseOverride } from '../limit-fields.ts';
+import {
+  type Holder,
+  type LimitDefined,
+  type Override,
+  parseDefined,
+  parseOverride,
+  toHolders,
+} from '../limit-fields.ts';
 import { defineScript } from './define-script.ts';
 
 export interface LimitUse {
@@ -9,37 +16,27 @@ export interface LimitUse {
   freesAt: number | null;
   defined: LimitDefined | undefined;
   override: Override | undefined;
-  /** In the order in which the lanes were asked for. */
+  /** Tickets, in the order in which the lanes were asked for. */
   ofLanes: readonly number[];
   /** Of slots, the most first. */
-  holders: readonly { lane: string; pod: string; count: number }[];
+  holders: Holder[];
 }
+
+type Reply = [number, number, number, string, string, number[], (string | number)[]];
 
 export const lookLimit = defineScript({
   file: new URL('./look-limit.lua', import.meta.url),
-  keys: ['limits', 'uses'],
-  args: ['limit', 'use', 'isSlots', 'lanes'],
+  keys: ['limits', 'uses', 'leases', 'holders'],
+  args: ['limit', 'isSlots', 'lanes'],
   reply(raw): LimitUse {
-    const [now, inUse, freesAt, defined, override, ofLanes, flat] = raw as [
-      number,
-      number,
-      number,
-      string,
-      string,
-      number[],
-      (string | number)[],
-    ];
-    const holders = Array.from({ length: flat.length / 2 }, (_, index) => {
-      const [lane = '', ...pod] = String(flat[2 * index]).split('|');
-      return { lane, pod: pod.join('|'), count: Number(flat[2 * index + 1]) };
-    });
+    const [now, inUse, freesAt, defined, override, ofLanes, holders] = raw as Reply;
     return {
       inUse,
       freesAt: freesAt === 0 ? null : freesAt,
       defined: parseDefined(defined),
       override: parseOverride(override, now),
       ofLanes,
-      holders: holders.sort((a, b) => b.count - a.count || a.lane.localeCompare(b.lane) || a.pod.localeCompare(b.pod)),
+      holders: toHolders(holders),
     };
   },
 });

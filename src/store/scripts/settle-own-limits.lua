@@ -1,6 +1,7 @@
 -- What becomes of uses taken by take-own-limits: gone, or counted by what they came to, or kept, or more than was thought.
 -- Instants are Redis's, in ms; what lies in `uses` and `amounts` is told there.
 -- KEYS[1] limits the hash: sizes, uses, holds, what who wants
+-- KEYS[2] agents the sorted set of those of whom something counts, by until when at the most
 -- ARGV[1] changes JSON list, see settle-own-limits.ts: the keys of each are in it, because their number varies
 -- Answers { 'gone' } when the upstream's state is not here, or { 'settled', ids of those that could not be kept … }.
 local time = redis.call('TIME')
@@ -76,7 +77,13 @@ for _, change in ipairs(changes) do
     end
   end
   local last = tonumber(redis.call('ZRANGE', change.uses, -1, -1, 'WITHSCORES')[2]) or now
+  -- What comes later than the take knew.
+  if change.agent and change.what ~= 'drop' and last > now then
+    redis.call('ZADD', KEYS[2], 'GT', string.format('%.0f', last), change.agent)
+  end
   redis.call('PEXPIREAT', change.uses, string.format('%.0f', last + 60000))
   redis.call('PEXPIREAT', change.amounts, string.format('%.0f', last + 60000))
 end
+local last = tonumber(redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2])
+if last then redis.call('PEXPIREAT', KEYS[2], string.format('%.0f', last + 60000)) end
 return answer

@@ -2,7 +2,7 @@
 
 import { defineScript } from './define-script.ts';
 
-export type ChangeWire = { limit: string; perMs: number; uses: string; amounts: string; id: string } & (
+export type ChangeWire = { limit: string; perMs: number; uses: string; amounts: string; id: string; agent?: string } & (
   | { what: 'drop'; heldMs?: number }
   /** It came to so much, so long ago; it counts until `perMs` after that. */
   | { what: 'settle'; amount: number; agoMs: number; heldMs?: number }
@@ -14,7 +14,7 @@ export type ChangeWire = { limit: string; perMs: number; uses: string; amounts: 
 
 export const settleOwnLimits = defineScript({
   file: new URL('./settle-own-limits.lua', import.meta.url),
-  keys: ['limits'],
+  keys: ['limits', 'agents'],
   args: ['changes'],
   /** Those that could not be kept: another may have them. Undefined: nothing is known of this upstream, register it. */
   reply: (raw) => {

@@ -9,6 +9,7 @@
 -- KEYS[6] queued
 -- KEYS[7] running
 -- KEYS[8] seen
+-- KEYS[9] holders   slot -> '<lane>|<pod>', for whoever looks
 -- ARGV[1] client
 -- ARGV[2] leaseMs
 -- ARGV[3] renewed   JSON list of slots
@@ -18,6 +19,7 @@
 -- ARGV[7] holdMs    nobody is let through for so long from now; 0 for no wish
 -- ARGV[8] held      JSON of why
 -- ARGV[9] queuedNow how many this pod has queued; -1 leaves what is there
+-- ARGV[10] holder   '<lane>|<pod>' of those renewed; '' for nobody yet
 -- Answers the instant, the birth of the state, for how long nobody is let through, how many other pods wait for slots, how many
 -- use the limit at all, what is used, and the lost slots.
 local limits, expirations, client = KEYS[1], KEYS[4], ARGV[1]
@@ -39,18 +41,27 @@ local closed = later('closed', ARGV[5] ~= '' and ARGV[5] ~= born and tonumber(AR
 local hold = later('hold', tonumber(ARGV[7]))
 if ARGV[8] ~= '' then redis.call('HSET', limits, 'held', ARGV[8]) end
 local lost = {}
-local function lease(slots, ms)
+local function lease(slots, ms, holder)
   for _, slot in ipairs(slots) do
     local untilAt = tonumber(redis.call('ZSCORE', expirations, slot) or 0)
     if untilAt == 0 or not redis.call('HGET', KEYS[5], slot) then lost[#lost + 1] = slot
-    elseif untilAt < now + ms then redis.call('ZADD', expirations, string.format('%.0f', now + ms), slot) end
+    else
+      if untilAt < now + ms then redis.call('ZADD', expirations, string.format('%.0f', now + ms), slot) end
+      if holder ~= '' then redis.call('HSET', KEYS[9], slot, holder) end
+    end
   end
 end
-lease(cjson.decode(ARGV[3]), tonumber(ARGV[2]))
-lease(cjson.decode(ARGV[4]), 0)
+lease(cjson.decode(ARGV[3]), tonumber(ARGV[2]), ARGV[10])
+lease(cjson.decode(ARGV[4]), 0, '')
 local used = redis.call('HLEN', KEYS[5])
 if redis.call('HEXISTS', KEYS[2], 'running') == 1 then redis.call('HSET', KEYS[2], 'running', used) end
-if tonumber(ARGV[9]) >= 0 and redis.call('ZSCORE', KEYS[8], client) then redis.call('HSET', KEYS[6], client, ARGV[9]) end
+if tonumber(ARGV[9]) >= 0 then
+  if redis.call('ZSCORE', KEYS[8], client) then redis.call('HSET', KEYS[6], client, ARGV[9]) end
+  for _, slot in ipairs(redis.call('HKEYS', KEYS[9])) do
+    if redis.call('HEXISTS', KEYS[5], slot) == 0 then redis.call('HDEL', KEYS[9], slot) end
+  end
+end
+redis.call('PEXPIRE', KEYS[9], 60000)
 local waiting, active = 0, 0
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[8], now - 3000, '+inf')) do
   local isWaiting = tonumber(redis.call('HGET', KEYS[6], other) or 0) > 0

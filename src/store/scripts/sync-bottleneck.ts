@@ -15,8 +15,8 @@ export interface BottleneckState {
 
 export const syncBottleneck = defineScript({
   file: new URL('./sync-bottleneck.lua', import.meta.url),
-  keys: ['limits', 'slotSettings', 'ticketSettings', 'expirations', 'weights', 'queued', 'running', 'seen'],
-  args: ['client', 'leaseMs', 'renewed', 'checked', 'known', 'closeMs', 'holdMs', 'held', 'queuedNow'],
+  keys: ['limits', 'slotSettings', 'ticketSettings', 'expirations', 'weights', 'queued', 'running', 'seen', 'holders'],
+  args: ['client', 'leaseMs', 'renewed', 'checked', 'known', 'closeMs', 'holdMs', 'held', 'queuedNow', 'holder'],
   reply(raw): BottleneckState {
     const [nowAt, born, closedMs, podsWaiting, podsActive, used, lost] = raw as [
       number,

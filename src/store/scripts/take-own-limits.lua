@@ -2,6 +2,7 @@
 -- Instants are Redis's, in ms. A use is a member of `uses` until its score; its amount stands in the hash `amounts`, beside `sum`, the
 -- part of it that is under way (`flying`), what one use took in the mean (`mean`, `held` ms) and the last instant promised (`line`).
 -- KEYS[1] limits the hash: sizes, uses, holds, what who wants
+-- KEYS[2] agents the sorted set of those of whom something counts, by until when at the most
 -- ARGV[1] takes JSON list, see take-own-limits.ts: the keys of each are in it, because their number varies
 -- ARGV[2] tries how often the job was sent away before
 -- ARGV[3] spread 0 to 1, at random
@@ -103,6 +104,7 @@ for _, take in ipairs(takes) do
 end
 if worst then return { 'wait', worst.limit, worst.used, worst.size, waitMs } end
 
+local agent, agentUntil
 for _, take in ipairs(takes) do
   local more = string.format('%.0f', take.amount - take.own)
   redis.call('ZADD', take.uses, now + math.ceil(take.forMs) + take.perMs, take.id)
@@ -113,5 +115,13 @@ for _, take in ipairs(takes) do
   local last = tonumber(redis.call('ZRANGE', take.uses, -1, -1, 'WITHSCORES')[2])
   redis.call('PEXPIREAT', take.uses, string.format('%.0f', last + 60000))
   redis.call('PEXPIREAT', take.amounts, string.format('%.0f', last + 60000))
+  -- An attempt acts as one agent.
+  if take.agent then agent, agentUntil = take.agent, math.max(agentUntil or 0, last) end
+end
+if agent then
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+  redis.call('ZADD', KEYS[2], 'GT', string.format('%.0f', agentUntil), agent)
+  local last = tonumber(redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2])
+  redis.call('PEXPIREAT', KEYS[2], string.format('%.0f', last + 60000))
 end
 return { 'taken' }

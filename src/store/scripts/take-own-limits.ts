@@ -8,6 +8,8 @@ export interface TakeWire {
   perMs: number;
   uses: string;
   amounts: string;
+  /** Of a limit by agent. */
+  agent?: string;
   id: string;
   amount: number;
   /** It counts for so long, and `perMs` more. */
@@ -26,7 +28,7 @@ export type OwnReply =
 
 export const takeOwnLimits = defineScript({
   file: new URL('./take-own-limits.lua', import.meta.url),
-  keys: ['limits'],
+  keys: ['limits', 'agents'],
   args: ['takes', 'tries', 'spread'],
   reply: (raw): OwnReply => {
     const [kind, first, second, third, fourth] = raw as [OwnReply['kind'], string | number, number, number, number];

@@ -1,0 +1,10 @@
+// Typed wrapper of call-parked.lua.
+
+import { defineScript } from './define-script.ts';
+
+export const callParked = defineScript({
+  file: new URL('./call-parked.lua', import.meta.url),
+  keys: ['delayed', 'marker'],
+  args: ['jobs', 'ids', 'fields', 'gate', 'reason', 'startMs', 'stepMs'],
+  reply: (raw) => raw as number,
+});

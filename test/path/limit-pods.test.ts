@@ -1,0 +1,94 @@
+// What is seen of limits while pods keep them, with either driver: who holds the slots, in `limits`, `why` and the gauges; and that
+// pods which differ are told of once.
+
+import { describe, expect, vi } from 'vitest';
+import { readBatch } from '../../src/engine/journal.ts';
+import { createMetrics } from '../../src/engine/metrics.ts';
+import { defineLane, defineUpstream, handle } from '../../src/index.ts';
+import { explainJob } from '../../src/path/inspect.ts';
+import { lookAtLimits } from '../../src/path/limit-look.ts';
+import type { LimitOptions } from '../../src/path/limit-plan.ts';
+import { LIMIT_DRIVERS, type LimitDriverName } from '../../src/words/limit.ts';
+import { it, type World } from '../support/world.ts';
+import { gate, RETRYING } from './looking.ts';
+
+/** As one pod's folder defines it. */
+function laneOf(driver: LimitDriverName, all: LimitOptions[]) {
+  return defineLane({ name: 'publish', upstream: defineUpstream({ name: 'forum', limits: { driver, all } }) });
+}
+
+async function driftsOf({ redis, keys }: World) {
+  const entries = await redis.xrange(keys.journal('forum'), '-', '+');
+  return entries.flatMap(([id, fields]) => readBatch(id, fields)).filter(({ what }) => what === 'limit.drift');
+}
+
+describe.each(LIMIT_DRIVERS)('pods on %s', (driver) => {
+  it('are seen with the slots they hold, until they give them back', async ({ world }) => {
+    const { redis, keys } = world;
+    // Its state counts as known: the first pod of all waits otherwise.
+    await redis.hset(keys.limits('forum'), 'born', 1);
+    const lane = laneOf(driver, [{ concurrent: 2 }]);
+    const { upstream } = lane;
+    const held = gate();
+    const pod = await world.pod([handle(lane, { run: () => held.opened })]);
+    const producer = await world.producer();
+    for (let index = 0; index < 3; index++) await producer.add(lane, null);
+    const look = () => lookAtLimits(redis, keys, upstream as NonNullable<typeof upstream>);
+    const holders = [{ lane: 'publish', pod: pod.name, count: 2 }];
+    await vi.waitFor(
+      async () => expect((await look()).limits).toMatchObject([{ limit: 'concurrent', inUse: 2, size: 2, holders }]),
+      { timeout: 10_000, interval: 20 },
+    );
+    expect((await look()).limits[0]?.byLane).toEqual([{ lane: 'publish', count: 2 }]);
+    const laneQueue = world.queue(lane);
+    const [id = ''] = await redis.lrange(laneQueue.backend.toKey('wait'), 0, -1);
+    const why = await explainJob(laneQueue, lane, id, 1, async () => ({ limits: await look() }));
+    expect(why).toMatchObject({
+      gate: 'limit',
+      because: expect.stringContaining(`2 of 2 concurrent are in use (publish on ${pod.name} 2)`),
+    });
+    const metrics = createMetrics('1');
+    metrics.watchLimits(async () => [await look()]);
+    const inUse = 'lanekeeper_limit_in_use{upstream="forum",limit="concurrent"}';
+    expect(await metrics.registry.metrics()).toContain(`${inUse} 2`);
+    held.open();
+    await vi.waitFor(async () => expect((await look()).limits).toMatchObject([{ inUse: 0, byLane: [] }]), RETRYING);
+    expect(await metrics.registry.metrics()).toContain(`${inUse} 0`);
+  });
+
+  it('that begin to differ are told of once, whoever joins or leaves; those alike never (twin)', async ({ world }) => {
+    const start = (...all: LimitOptions[]) => world.pod([handle(laneOf(driver, all), { run() {} })]);
+    const isKnown = (pod: string) =>
+      vi.waitFor(
+        async () => expect(await world.redis.hexists(world.keys.limits('forum'), `def:${pod}`)).toBe(1),
+        RETRYING,
+      );
+    // A pod makes itself known when it first asks: nothing would ask without work.
+    const producer = await world.producer();
+    const join = async (...all: LimitOptions[]) => {
+      const pod = await start(...all);
+      for (let index = 0; index < 4; index++) await producer.add(laneOf(driver, all), null);
+      await isKnown(pod.name);
+      return pod;
+    };
+    const [first, second] = [await join({ concurrent: 3 }), await join({ concurrent: 3 })];
+    expect(await driftsOf(world)).toEqual([]);
+    const third = await join({ concurrent: 2 });
+    const both = [first.name, second.name].sort();
+    const told = {
+      upstream: 'forum',
+      limit: 'concurrent',
+      sizes: [
+        { size: 2, pods: [third.name] },
+        { size: 3, pods: both },
+      ],
+    };
+    await vi.waitFor(async () => expect(await driftsOf(world)).toMatchObject([told]), RETRYING);
+    await join({ concurrent: 2 });
+    await first.stop('deploy');
+    expect(await driftsOf(world)).toHaveLength(1);
+    await join({ concurrent: 2 }, { count: 60, per: '1m' });
+    await vi.waitFor(async () => expect(await driftsOf(world)).toHaveLength(2), RETRYING);
+    expect((await driftsOf(world))[1]).toMatchObject({ limit: 'per-1m', sizes: [{ size: 60 }, { size: null }] });
+  });
+});
