@@ -9,6 +9,8 @@ import { KEEP_MS, LanePocket, LEASE_MARGIN_MS } from './lane-pocket.ts';
 
 /** Permits asked for at once, beginning with one and doubled while all are used. */
 const MAX_STRIDE = 64;
+/** Of the event loop, beyond a cut's travel. */
+const CUT_MS = 100;
 const FAILED_PAUSE_MS = 1_000;
 /** That a request arrived frees its ticket a little sooner: many are told together. */
 const TELL_MS = 25;
@@ -220,7 +222,11 @@ export class LaneDesk implements PermitHome {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     this.rest();
-    for (let tries = 0; this.#isAsking && tries < 100; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
+    // What was on the wire has been cut: its slots come back when word of that has travelled. Left behind, they would be held
+    // until its timeout.
+    const cutUntilMono = this.#mono + this.travelMs + CUT_MS;
+    const isBusy = () => this.#isAsking || this.#isSoon || (this.#pocket.hasSlots && this.#mono < cutUntilMono);
+    for (let tries = 0; isBusy() && tries < 100; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
     clearTimeout(this.#timer);
   }
 

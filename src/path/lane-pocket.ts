@@ -28,6 +28,11 @@ export class LanePocket {
     this.#clock = clock;
   }
 
+  /** In use or free. */
+  get hasSlots(): boolean {
+    return this.#slots.size > 0;
+  }
+
   get freeSlots(): number {
     return this.#free.length;
   }

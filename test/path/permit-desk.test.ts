@@ -199,6 +199,19 @@ describe('a permit', () => {
   });
 });
 
+describe('a pod that leaves', () => {
+  it('gives back the slot of a request that it cut', async () => {
+    const { desk, take, asks, signal } = open({});
+    const permit = await take();
+    const sending = await permit.toSend(60_000, signal);
+    const stopping = desk.stop();
+    permit.giveBack();
+    sending.ended(true);
+    await stopping;
+    expect(asks.flatMap(({ freed }) => freed)).toHaveLength(1);
+  });
+});
+
 describe('an upstream that holds everybody', () => {
   it('gets nothing from any lane of the pod until then, and then they are called', async () => {
     const { desk, lane, take, asks, signal } = open({ tickets: true });
