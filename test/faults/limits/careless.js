@@ -71,21 +71,15 @@ export function makeCareless(driver) {
   return ways.reduce((made, way) => (DRIVERS[way] ? change(made, DRIVERS[way](made)) : made), driver);
 }
 
-/** A driver may be of a class with private parts: what is not changed is asked of itself. */
-function change(driver, { ask, extend, hold }) {
-  return {
-    get plan() {
-      return driver.plan;
+/** What is not changed is asked of the driver itself, which may be of a class with private parts. */
+function change(driver, changed) {
+  return new Proxy(driver, {
+    get(target, name) {
+      if (name in changed) return changed[name];
+      const own = Reflect.get(target, name, target);
+      return typeof own === 'function' ? own.bind(target) : own;
     },
-    get needs() {
-      return driver.needs;
-    },
-    ask: ask ?? ((given) => driver.ask(given)),
-    extend: extend ?? ((slot, forMs) => driver.extend(slot, forMs)),
-    hold: hold ?? ((forMs, reason) => driver.hold(forMs, reason)),
-    onNotice: (listener) => driver.onNotice(listener),
-    stop: () => driver.stop(),
-  };
+  });
 }
 
 register('./careless-loader.js', import.meta.url);
