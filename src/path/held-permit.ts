@@ -37,13 +37,13 @@ export interface PermitHome {
   mayHandOn(): boolean;
   /** Without waiting. */
   takeTicket(): Ticket | undefined;
-  nextTicket(signal: AbortSignal): Promise<Ticket>;
+  nextTicket(forMs: number, signal: AbortSignal): Promise<Ticket>;
   /** One that is in hand runs out soon: the next is here before it does. */
   wantAhead(): void;
   unsent(ticket: Ticket): void;
   arrived(ticket: Ticket): void;
   extend(slot: Slot, forMs: number): Promise<boolean>;
-  takeBack(slots: readonly Slot[], ticket: Ticket | undefined): void;
+  takeBack(permit: HeldPermit, slots: readonly Slot[], ticket: Ticket | undefined): void;
   hold(forMs: number, reason: string): void;
 }
 
@@ -95,6 +95,13 @@ export class HeldPermit implements Permit {
     return this.#ticket !== undefined;
   }
 
+  /** It ran out before it was sent: it counts no more. */
+  dropLateTicket(): void {
+    if (!this.#ticket || this.#home.clock.mono() < this.#ticket.untilMono) return;
+    this.#home.unsent(this.#ticket);
+    this.#ticket = undefined;
+  }
+
   /** When its last request has ended. */
   giveBack(): void {
     this.#isGivenBack = true;
@@ -102,7 +109,7 @@ export class HeldPermit implements Permit {
     if (this.#open > 0) return;
     const ticket = this.#ticket;
     this.#ticket = undefined;
-    this.#home.takeBack(this.#slots, ticket);
+    this.#home.takeBack(this, this.#slots, ticket);
   }
 
   async toSend(forMs: number, signal: AbortSignal): Promise<Sending> {
@@ -110,7 +117,7 @@ export class HeldPermit implements Permit {
     try {
       await this.#waitForHold(forMs, signal);
       const slotUntil = await this.#cover(forMs);
-      const ticket = this.#home.needsTickets ? await this.#takeTicket(signal) : undefined;
+      const ticket = this.#home.needsTickets ? await this.#takeTicket(forMs, signal) : undefined;
       return this.#sending(ticket, Math.min(slotUntil, ticket?.untilMono ?? Number.POSITIVE_INFINITY));
     } catch (error) {
       this.#end();
@@ -159,7 +166,7 @@ export class HeldPermit implements Permit {
       const leftMs = this.#home.heldUntilMono - clock.mono();
       if (leftMs <= 0) return;
       // Longer than this attempt lives: it parks instead of waiting to no end.
-      if (leftMs >= forMs) throw heldFor(upstream, leftMs, clock.now());
+      if (leftMs >= forMs) throw waitTooLong(upstream, leftMs, clock.now());
       await pause(leftMs, signal);
     }
   }
@@ -176,13 +183,13 @@ export class HeldPermit implements Permit {
     return untilMono;
   }
 
-  async #takeTicket(signal: AbortSignal): Promise<Ticket> {
+  async #takeTicket(forMs: number, signal: AbortSignal): Promise<Ticket> {
     const { clock } = this.#home;
     const first = this.#ticket;
     this.#ticket = undefined;
     if (first && clock.mono() < first.untilMono) return first;
     if (first) this.#home.unsent(first);
-    return this.#home.nextTicket(signal);
+    return this.#home.nextTicket(forMs, signal);
   }
 
   #sending(ticket: Ticket | undefined, untilMono: number): Sending {
@@ -214,7 +221,7 @@ function permitLost(): LanekeeperError {
   return new LanekeeperError('LK_ATTEMPT_OVER', 'its permit ran out: another attempt may have it by now');
 }
 
-function heldFor(upstream: string, leftMs: number, nowAt: number): UpstreamError {
+export function waitTooLong(upstream: string, leftMs: number, nowAt: number): UpstreamError {
   return new UpstreamError(`${upstream} lets nobody through for another ${formatDuration(leftMs)}`, {
     class: 'rate-limit',
     status: null,
@@ -224,6 +231,7 @@ function heldFor(upstream: string, leftMs: number, nowAt: number): UpstreamError
 
 /** Rejects with the signal's reason when that is aborted first. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1));
     function done() {

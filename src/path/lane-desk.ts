@@ -4,7 +4,7 @@ import type { Ask, Granted, LimitDriver } from '../store/limit-driver.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
-import { HeldPermit, type PermitHome, type Slot, type Ticket } from './held-permit.ts';
+import { HeldPermit, type PermitHome, type Slot, type Ticket, waitTooLong } from './held-permit.ts';
 import { KEEP_MS, LanePocket, LEASE_MARGIN_MS } from './lane-pocket.ts';
 
 /** Permits asked for at once, beginning with one and doubled while all are used. */
@@ -12,6 +12,8 @@ const MAX_STRIDE = 64;
 /** Of the event loop, beyond a cut's travel. */
 const CUT_MS = 100;
 const FAILED_PAUSE_MS = 1_000;
+/** A window may be a month, which no timer takes; and sizes change. */
+const MAX_WAIT_MS = 60_000;
 /** That a request arrived frees its ticket a little sooner: many are told together. */
 const TELL_MS = 25;
 
@@ -19,6 +21,13 @@ export interface DeskLane {
   readonly name: string;
   readonly weight: number;
   readonly requests: number;
+}
+
+interface Waiter {
+  /** Monotonic: no answer that came later would be awaited. */
+  untilMono: number;
+  take(ticket: Ticket): void;
+  refuse(why: Error): void;
 }
 
 /** What the lanes of one upstream share. */
@@ -38,13 +47,18 @@ export class LaneDesk implements PermitHome {
   readonly #lane: DeskLane;
   readonly #pocket: LanePocket;
   /** Requests that go beyond their attempt's first, waiting for a ticket. */
-  #waiting: ((ticket: Ticket) => void)[] = [];
+  #waiting: Waiter[] = [];
   #wanted = 0;
   #wantedSince: number | undefined;
   #then: () => void = () => {};
   #stride = 1;
   #ahead = 0;
+  /** Permits with a ticket that may run out in their hands. */
+  readonly #lent = new Set<HeldPermit>();
+  #answer: Promise<void> | undefined;
   #isContended = false;
+  /** In Redis, as far as this pod knows. */
+  #isInLine = false;
   #isResting = true;
   #isAsking = false;
   #isAskedAgain = false;
@@ -90,25 +104,37 @@ export class LaneDesk implements PermitHome {
 
   /** Undefined: it is asked for, and `then` called when it is worth trying again. `wanted`: how many could be used at once. */
   tryTake(wanted: number, then: () => void): HeldPermit | undefined {
-    const { needs } = this.#shared.driver;
     this.#wanted = wanted;
     this.#then = then;
     this.#isResting = false;
     this.#dropWhatIsOver();
-    const unit = needs.slots ? this.#lane.requests : 0;
-    const isOpen = this.#mono >= this.#shared.heldUntilMono;
-    if (isOpen && this.#pocket.freeSlots >= unit && (!needs.tickets || this.#pocket.tickets > 0)) {
-      const slots = this.#pocket.takeSlots(unit);
-      const permit = new HeldPermit(this, slots, needs.tickets ? this.#pocket.takeTicket() : undefined);
-      for (const slot of slots) slot.holder = permit;
-      this.#wanted--;
-      this.#granted();
-      return permit;
-    }
+    const permit = this.takeInHand();
+    if (permit) return permit;
     this.#wantedSince ??= this.#mono;
-    if (isOpen) this.#ask();
-    else this.#wakeIn(this.#shared.heldUntilMono - this.#mono);
+    const heldMs = this.#shared.heldUntilMono - this.#mono;
+    if (heldMs <= 0) this.#ask();
+    else this.#wakeIn(heldMs);
     return undefined;
+  }
+
+  /** Asks nobody. */
+  takeInHand(): HeldPermit | undefined {
+    const { needs } = this.#shared.driver;
+    const unit = needs.slots ? this.#lane.requests : 0;
+    if (this.#mono < this.#shared.heldUntilMono || this.#pocket.freeSlots < unit) return undefined;
+    if (needs.tickets && this.#pocket.tickets === 0) return undefined;
+    const slots = this.#pocket.takeSlots(unit);
+    const permit = new HeldPermit(this, slots, needs.tickets ? this.#pocket.takeTicket() : undefined);
+    for (const slot of slots) slot.holder = permit;
+    if (needs.tickets) this.#lent.add(permit);
+    this.#wanted--;
+    this.#granted();
+    return permit;
+  }
+
+  /** Resolves when the ask that is under way has its answer. */
+  async answered(): Promise<void> {
+    await this.#answer;
   }
 
   #granted(): void {
@@ -137,22 +163,39 @@ export class LaneDesk implements PermitHome {
     return !this.#isContended && !this.#isStopped && this.#mono >= this.#shared.heldUntilMono;
   }
 
-  nextTicket(signal: AbortSignal): Promise<Ticket> {
+  nextTicket(forMs: number, signal: AbortSignal): Promise<Ticket> {
+    signal.throwIfAborted();
     const ticket = this.takeTicket();
     if (ticket) return Promise.resolve(ticket);
     return new Promise((resolve, reject) => {
-      const take = (given: Ticket) => {
-        signal.removeEventListener('abort', leave);
-        resolve(given);
+      const waiter: Waiter = {
+        untilMono: this.#mono + forMs,
+        take: (given) => {
+          signal.removeEventListener('abort', leave);
+          resolve(given);
+        },
+        refuse: (why) => {
+          signal.removeEventListener('abort', leave);
+          reject(why);
+        },
       };
       const leave = () => {
-        this.#waiting = this.#waiting.filter((waiting) => waiting !== take);
+        this.#waiting = this.#waiting.filter((waiting) => waiting !== waiter);
         reject(signal.reason);
       };
       signal.addEventListener('abort', leave, { once: true });
-      this.#waiting.push(take);
+      this.#waiting.push(waiter);
       this.#ask();
     });
+  }
+
+  /** Waiting would use up the attempt: it parks instead, and uses none. */
+  #refuseWhoCannotWait(againInMs: number): void {
+    const { upstream, clock } = this.#shared;
+    const late = this.#waiting.filter(({ untilMono }) => untilMono <= this.#mono + againInMs);
+    if (againInMs === 0 || late.length === 0) return;
+    this.#waiting = this.#waiting.filter((waiter) => !late.includes(waiter));
+    for (const { refuse } of late) refuse(waitTooLong(upstream, againInMs, clock.now()));
   }
 
   /** Nothing to fetch: what is not in use goes back at once. */
@@ -164,11 +207,12 @@ export class LaneDesk implements PermitHome {
     this.#isResting = true;
     this.#then = () => {};
     this.#pocket.empty();
-    if (this.#pocket.hasReturns) this.#ask();
+    if (this.#pocket.hasReturns || this.#isInLine) this.#ask();
   }
 
-  takeBack(slots: readonly Slot[], ticket: Ticket | undefined): void {
+  takeBack(permit: HeldPermit, slots: readonly Slot[], ticket: Ticket | undefined): void {
     const mayHandOn = this.mayHandOn();
+    this.#lent.delete(permit);
     if (ticket && !(mayHandOn && this.#pocket.keepTicket(ticket))) this.#pocket.unsent(ticket);
     for (const slot of slots) {
       slot.holder = undefined;
@@ -214,6 +258,8 @@ export class LaneDesk implements PermitHome {
 
   /** Called some times a second: names what is held again, and finds what ran out. */
   keep(): void {
+    // A handler that computes before it sends would keep it counting until then.
+    for (const permit of this.#lent) permit.dropLateTicket();
     this.#dropWhatIsOver();
     if (this.#pocket.hasReturns || this.#pocket.unnamed(KEEP_MS).length > 0) this.#ask();
   }
@@ -251,7 +297,7 @@ export class LaneDesk implements PermitHome {
 
   #wakeIn(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.wake(), Math.max(1, Math.ceil(ms)));
+    this.#timer = setTimeout(() => this.wake(), Math.max(1, Math.min(Math.ceil(ms), MAX_WAIT_MS)));
   }
 
   wake(): void {
@@ -267,7 +313,7 @@ export class LaneDesk implements PermitHome {
     }
     this.#isAsking = true;
     clearTimeout(this.#timer);
-    void this.#askOnce().finally(() => {
+    this.#answer = this.#askOnce().finally(() => {
       this.#isAsking = false;
       if (!this.#isAskedAgain) return;
       this.#isAskedAgain = false;
@@ -306,17 +352,22 @@ export class LaneDesk implements PermitHome {
     const slots = needs.slots ? Math.max(0, count * unit - this.#pocket.freeSlots) : 0;
     const tickets = needs.tickets ? Math.max(0, count + more - this.#pocket.tickets) : 0;
     this.#ahead = 0;
-    if (slots + tickets + named.length === 0 && !this.#pocket.hasReturns && !this.#pocket.hasArrivals) return undefined;
+    const isSilent = !this.#pocket.hasReturns && !this.#pocket.hasArrivals;
+    // One that rests leaves the line: called, it would not come, and what was kept for it would lie idle.
+    const leavesLine = this.#isInLine && this.#wanted + more === 0;
+    if (slots + tickets + named.length === 0 && isSilent && !leavesLine) return undefined;
     return { lane: this.name, weight: this.#lane.weight, unit, slots, tickets, ...this.#pocket.say(askedAt, named) };
   }
 
   #note({ againInMs, isContended }: Granted, hasNew: boolean): void {
     this.#isContended = isContended;
+    this.#isInLine = againInMs !== undefined;
+    this.#refuseWhoCannotWait(againInMs ?? 0);
     if (againInMs !== undefined) this.#wakeIn(againInMs);
     if (againInMs !== undefined) this.#stride = Math.max(1, Math.floor(this.#stride / 2));
     else if (hasNew) this.#stride = Math.min(this.#stride * 2, MAX_STRIDE);
     while (this.#waiting.length > 0 && this.#pocket.tickets > 0) {
-      this.#waiting.shift()?.(this.#pocket.takeTicket() as Ticket);
+      this.#waiting.shift()?.take(this.#pocket.takeTicket() as Ticket);
     }
     if (this.#isStopped || (this.#isResting && this.#waiting.length === 0)) {
       if (this.#pocket.freeSlots + this.#pocket.tickets > 0) this.rest();

@@ -126,6 +126,9 @@ export class LanePocket {
     this.#freed = [];
     this.#unsent = [];
     this.#sent = [];
+    // Redis makes these leases shorter where a request has ended: from now on nobody relies on the longer ones.
+    const untilMono = askedMono + SLOT_MS - LEASE_MARGIN_MS;
+    for (const slot of named) if (!isOnWire(slot)) slot.untilMono = Math.min(slot.untilMono, untilMono);
     return {
       freed,
       unsent: countBatches(unsent),

@@ -7,7 +7,9 @@ import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import { type DeskLane, LaneDesk, type Shared } from './lane-desk.ts';
-import { KEEP_MS } from './lane-pocket.ts';
+
+/** A ticket that nobody sends counts for so long too much. */
+const BEAT_MS = 100;
 
 export interface DeskOptions {
   upstream: string;
@@ -51,7 +53,7 @@ export class PermitDesk {
     });
     this.#beat = setInterval(() => {
       for (const lane of this.#lanes.values()) lane.keep();
-    }, KEEP_MS / 4);
+    }, BEAT_MS);
   }
 
   lane(lane: DeskLane): LaneDesk {

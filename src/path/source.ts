@@ -79,8 +79,16 @@ export function createSource(options: SourceOptions): Source {
         permits?.rest();
         return slots.whenFree(name, feed);
       }
-      const permit = permits?.tryTake(concurrency - running, feed);
-      if (permits && !permit) return slots.giveBack();
+      let permit = permits?.tryTake(concurrency - running, feed);
+      if (permits && !permit) {
+        // The pod's slot is kept for this one round trip: given back, another lane would have it whenever the permit comes.
+        await permits.answered();
+        permit = permits.takeInHand();
+        if (!permit || isStopping) {
+          permit?.giveBack();
+          return slots.giveBack();
+        }
+      }
       const token = `${pod}:${starts++}`;
       const askedAt = clock.mono();
       let fetched: Fetched;

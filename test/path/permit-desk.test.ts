@@ -212,6 +212,44 @@ describe('a pod that leaves', () => {
   });
 });
 
+describe('a request beyond the first', () => {
+  it('that could not be answered in time parks instead of waiting', async () => {
+    let tickets = 1;
+    const { desk, take, signal } = open({
+      tickets: true,
+      answer: (ask) => ({
+        slots: Array.from({ length: ask.slots }, (_, n) => `s${n}`),
+        ...(tickets-- > 0 ? { tickets: { batch: 1, count: 1, forMs: 100 } } : { againInMs: 60_000 }),
+      }),
+    });
+    const permit = await take();
+    (await permit.toSend(1_000, signal)).ended(false);
+    await expect(permit.toSend(1_000, signal)).rejects.toMatchObject({ class: 'rate-limit' });
+    await expect(permit.toSend(1_000, AbortSignal.abort(new Error('over')))).rejects.toThrow('over');
+    await desk.stop();
+  });
+});
+
+describe('a lane that rests', () => {
+  it('leaves the line', async () => {
+    const { desk, lane, asks } = open({ answer: (ask) => (ask.slots > 0 ? { againInMs: 60_000 } : {}) });
+    lane.tryTake(1, () => {});
+    await lane.answered();
+    lane.rest();
+    await vi.waitFor(() => expect(asks.map(({ slots }) => slots)).toEqual([1, 0]));
+    await desk.stop();
+  });
+});
+
+describe('a ticket in the hands of a handler that computes', () => {
+  it('counts no more when it has run out', async () => {
+    const { desk, take, asks } = open({ tickets: true });
+    await take();
+    await vi.waitFor(() => expect(asks.flatMap(({ unsent }) => unsent)).toHaveLength(1));
+    await desk.stop();
+  });
+});
+
 describe('an upstream that holds everybody', () => {
   it('gets nothing from any lane of the pod until then, and then they are called', async () => {
     const { desk, lane, take, asks, signal } = open({ tickets: true });
