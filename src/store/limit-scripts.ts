@@ -52,6 +52,8 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   const channel = keys.limitNotice(tag);
   let registering: Promise<void> | undefined;
   let hasRegistered = false;
+  /** It leaves: what it hears from then on, its own farewell among it, must not make it known again. */
+  let isStopped = false;
 
   async function register(own: readonly Limit[] = plan.limits): Promise<void> {
     const args = { pod, limits: JSON.stringify(own), closedMs: closedMs(plan.limits), channel };
@@ -64,7 +66,7 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   }
 
   const beat = setInterval(() => {
-    if (hasRegistered) register().catch(() => {});
+    if (hasRegistered) registerOnce().catch(() => {});
   }, REGISTER_MS).unref();
 
   async function ask(given: Ask, isAgain = false): Promise<Granted> {
@@ -87,11 +89,12 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
     return ask(given, true);
   }
 
-  function registerOnce(): Promise<void> {
+  async function registerOnce(): Promise<void> {
+    if (isStopped) throw new Error(`the limits of ${tag} are not asked for any more: this pod left them`);
     registering ??= register().finally(() => {
       registering = undefined;
     });
-    return registering;
+    await registering;
   }
 
   async function askOnce(given: Ask): Promise<Granted> {
@@ -118,6 +121,7 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
       holdLimits.run(redis, { limits: at.limits }, { forMs: Math.ceil(forMs), reason, who: pod, channel }),
     onNotice(listener) {
       notices.on(channel, (text) => {
+        if (isStopped) return;
         const notice = JSON.parse(text) as LimitNotice & { pod?: string };
         if (notice.pod !== undefined && notice.pod !== pod) return;
         // Another pod may have brought a limit that this one did not know.
@@ -126,7 +130,9 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
       });
     },
     async stop() {
+      isStopped = true;
       clearInterval(beat);
+      await registering?.catch(() => {});
       if (hasRegistered) await register([]).catch(() => {});
     },
   };

@@ -2,6 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, vi } from 'vitest';
+import { openScriptDriver } from '../../src/store/limit-scripts.ts';
+import { openNotices } from '../../src/store/notices.ts';
 import { type AskWire, askPermits } from '../../src/store/scripts/ask-permits.ts';
 import { extendSlot } from '../../src/store/scripts/extend-slot.ts';
 import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
@@ -14,6 +16,23 @@ interface Size {
   concurrent?: number;
   count?: number;
   perMs?: number;
+}
+
+/** A pod's driver as the engine opens it, with so many slots, and when it had heard how many notices. */
+function openDriver(world: World, pod: string, size: number) {
+  const { redis, keys, redisUrl } = world;
+  const errors: Error[] = [];
+  const notices = openNotices(redisUrl, (error) => errors.push(error));
+  world.defer(() => notices.stop());
+  const limits = [{ name: 'concurrent', kind: 'concurrent', size, perMs: 0, byAgent: false }] as const;
+  const plan = { driver: 'scripts', limits, travelMs: 10 } as const;
+  const driver = openScriptDriver({ redis, notices, keys, tag: 'u', pod, plan });
+  world.defer(() => driver.stop());
+  driver.onNotice(() => {});
+  const heard: string[] = [];
+  notices.on(keys.limitNotice('u'), (text) => heard.push(text));
+  const hears = () => vi.waitUntil(async () => (await redis.pubsub('NUMSUB', keys.limitNotice('u')))[1] !== 0);
+  return { driver, heard, errors, hears };
 }
 
 /** An upstream of its own, with the pods and lanes of one test. */
@@ -254,6 +273,59 @@ describe('an upstream', () => {
     expect(await granted({ freed: [one, two], slots: 2 })).toMatchObject({ slots: [], isContended: false });
     await set(1, Date.now() - 1);
     expect((await granted({ slots: 5 })).slots).toHaveLength(4);
+  });
+});
+
+describe('a pod', () => {
+  it('that leaves is not known again by what it hears of its own farewell', async ({ world }) => {
+    const { at } = await open(world, { concurrent: 5 });
+    const { driver, heard, hears } = openDriver(world, 'p1', 2);
+    await hears();
+    await driver.register();
+    await vi.waitUntil(() => heard.length === 1);
+    await driver.stop();
+    await vi.waitUntil(() => heard.length >= 2);
+    // On the same connection as what it would have written.
+    expect(await world.redis.hexists(at.limits, 'def:p1')).toBe(0);
+  });
+});
+
+describe('a notice', () => {
+  it('that nobody can read is told and left out', async ({ world }) => {
+    const { channel } = await open(world, { concurrent: 5 });
+    const { heard, errors, hears } = openDriver(world, 'p1', 2);
+    await hears();
+    for (const text of ['garbage', 'null', '{"kind":"changed"}']) await world.redis.publish(channel, text);
+    await vi.waitUntil(() => heard.length === 3);
+    expect(errors.map(({ message }) => message)).toEqual([
+      expect.stringContaining(`expected a notice on ${channel}, got garbage:`),
+      expect.stringContaining(`expected a notice on ${channel}, got null:`),
+    ]);
+  });
+
+  it('that Redis lets nobody hear any more ends nobody either, and is heard when it does again', async ({ world }) => {
+    const { redis, prefix, keys } = world;
+    const channel = keys.limitNotice('u');
+    const allow = (...what: string[]) => redis.call('ACL', 'SETUSER', prefix, ...what);
+    await allow('on', '>secret', '~*', '+@all', 'allchannels');
+    world.defer(() => redis.call('ACL', 'DELUSER', prefix));
+    const url = new URL(world.redisUrl);
+    url.username = prefix;
+    url.password = 'secret';
+    const errors: Error[] = [];
+    const notices = openNotices(url.href, (error) => errors.push(error));
+    world.defer(() => notices.stop());
+    const heard: string[] = [];
+    notices.on(channel, (text) => heard.push(text));
+    const isHeard = () => vi.waitUntil(async () => (await redis.publish(channel, '{}')) === 1, { timeout: 5_000 });
+    await isHeard();
+    // Redis cuts the connection of who may hear it no more.
+    await allow('resetchannels');
+    await vi.waitUntil(() => errors.length > 0, { timeout: 5_000 });
+    expect(errors[0]?.message).toContain(`expected to hear ${channel}, got NOPERM`);
+    await allow('allchannels');
+    await redis.call('CLIENT', 'KILL', 'USER', prefix);
+    await isHeard();
   });
 });
 
