@@ -1,6 +1,7 @@
 // Our own driver of limits: one script that takes back, renews and grants, by Redis's clock. What is granted runs out by itself,
 // so a pod that dies needs nobody to clean up after it.
 
+import { randomBytes } from 'node:crypto';
 import type { Keys } from '../words/keys.ts';
 import type { Limit, LimitPlan } from '../words/limit.ts';
 import type { Redis } from './connect.ts';
@@ -51,6 +52,8 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   const at = { limits: keys.limits(tag), waiting: keys.limitWaiting(tag), slots: keys.limitUses(tag, 'concurrent') };
   const channel = keys.limitNotice(tag);
   let registering: Promise<void> | undefined;
+  const id = randomBytes(6).toString('hex');
+  let asked = 0;
   let hasRegistered = false;
   /** It leaves: what it hears from then on, its own farewell among it, must not make it known again. */
   let isStopped = false;
@@ -73,6 +76,8 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
     const wire = {
       ...given,
       pod,
+      driver: id,
+      number: ++asked,
       limits: limits.map(({ name }) => name),
       slotMs: SLOT_MS,
       forMs: TICKET_MS,

@@ -2,8 +2,6 @@
 
 import fc from 'fast-check';
 import { describe, expect, vi } from 'vitest';
-import { openScriptDriver } from '../../src/store/limit-scripts.ts';
-import { openNotices } from '../../src/store/notices.ts';
 import { type AskWire, askPermits } from '../../src/store/scripts/ask-permits.ts';
 import { extendSlot } from '../../src/store/scripts/extend-slot.ts';
 import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
@@ -18,23 +16,6 @@ interface Size {
   perMs?: number;
 }
 
-/** A pod's driver as the engine opens it, with so many slots, and when it had heard how many notices. */
-function openDriver(world: World, pod: string, size: number) {
-  const { redis, keys, redisUrl } = world;
-  const errors: Error[] = [];
-  const notices = openNotices(redisUrl, (error) => errors.push(error));
-  world.defer(() => notices.stop());
-  const limits = [{ name: 'concurrent', kind: 'concurrent', size, perMs: 0, byAgent: false }] as const;
-  const plan = { driver: 'scripts', limits, travelMs: 10 } as const;
-  const driver = openScriptDriver({ redis, notices, keys, tag: 'u', pod, plan });
-  world.defer(() => driver.stop());
-  driver.onNotice(() => {});
-  const heard: string[] = [];
-  notices.on(keys.limitNotice('u'), (text) => heard.push(text));
-  const hears = () => vi.waitUntil(async () => (await redis.pubsub('NUMSUB', keys.limitNotice('u')))[1] !== 0);
-  return { driver, heard, errors, hears };
-}
-
 /** An upstream of its own, with the pods and lanes of one test. */
 async function open(world: World, { concurrent, count, perMs = 1_000 }: Size, tag = 'u') {
   const { redis, keys } = world;
@@ -47,9 +28,11 @@ async function open(world: World, { concurrent, count, perMs = 1_000 }: Size, ta
   const register = (pod: string, own = limits) =>
     registerLimits.run(redis, at, { pod, limits: JSON.stringify(own), closedMs: 0, channel });
   await register('p0');
+  let number = 0;
   const ask = async (given: Partial<AskWire>) => {
     const wire = {
       ...{ lane: 'a', pod: 'p0', weight: 1, unit: 1, slots: 0, tickets: 0, slotMs: 15_000 },
+      ...{ driver: 'd', number: ++number },
       ...{ forMs: 20, travelMs: 10, againMs: 500, limits: limits.map(({ name }) => name), ...NONE, ...given },
     };
     return askPermits.run(redis, at, { ask: JSON.stringify(wire), channel });
@@ -139,6 +122,22 @@ describe('tickets', () => {
     expect((await granted({ tickets: 3 })).tickets).toBe(2);
   });
 
+  it('go back once, though the ask that brings them is sent twice', async ({ world }) => {
+    const { granted, used } = await open(world, { count: 6, perMs: 600_000 });
+    // Of one bucket: two batches within 600 ms.
+    const first = await granted({ tickets: 2 });
+    await granted({ tickets: 2 });
+    const again = { unsent: [{ batch: first.batch, count: 2 }], number: 100 };
+    await granted(again);
+    await granted(again);
+    expect(await used('per')).toBe(2);
+    // Another driver of the same pod counts anew; the next ask is another.
+    await granted({ unsent: [{ batch: first.batch, count: 1 }], number: 1, driver: 'next' });
+    expect(await used('per')).toBe(1);
+    await granted({ unsent: [{ batch: first.batch, count: 1 }], number: 2, driver: 'next' });
+    expect(await used('per')).toBe(0);
+  });
+
   it('are granted in step with slots: neither without the other', async ({ world }) => {
     const { granted } = await open(world, { concurrent: 2, count: 5, perMs: 60_000 });
     expect(await granted({ slots: 4, tickets: 4 })).toMatchObject({
@@ -204,6 +203,27 @@ describe('who is called', () => {
       held[lane].push(...slots);
     }
     expect(held.a.length / (held.a.length + held.b.length)).toBeCloseTo(2 / 3, 1);
+  });
+
+  it('though it needs several slots at once: they are kept for it one by one', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 3 });
+    const big = { lane: 'b', pod: 'p1', unit: 3, slots: 3 };
+    const { slots } = await granted({ slots: 3 });
+    await granted(big);
+    const got: number[] = [];
+    for (const slot of slots) got.push((await granted({ freed: [slot], slots: 1 })).slots.length);
+    expect(got, 'nobody above it takes them').toEqual([0, 0, 0]);
+    expect((await granted(big)).slots).toHaveLength(3);
+  });
+
+  it('but not for one that needs more than there are, nor where only tickets are wanted', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 3, count: 9, perMs: 60_000 });
+    await granted({ lane: 'b', pod: 'p1', unit: 4, slots: 4, tickets: 1 });
+    const { slots } = await granted({ slots: 2, tickets: 2 });
+    expect(slots).toHaveLength(2);
+    await granted({ lane: 'c', pod: 'p2', unit: 2, slots: 2, tickets: 1 });
+    expect(await granted({ slots: 1, tickets: 1 })).toMatchObject({ slots: [], tickets: 0 });
+    expect(await granted({ tickets: 1 })).toMatchObject({ slots: [], tickets: 1 });
   });
 
   it('is not waited for when it does not come', async ({ world }) => {
@@ -273,59 +293,6 @@ describe('an upstream', () => {
     expect(await granted({ freed: [one, two], slots: 2 })).toMatchObject({ slots: [], isContended: false });
     await set(1, Date.now() - 1);
     expect((await granted({ slots: 5 })).slots).toHaveLength(4);
-  });
-});
-
-describe('a pod', () => {
-  it('that leaves is not known again by what it hears of its own farewell', async ({ world }) => {
-    const { at } = await open(world, { concurrent: 5 });
-    const { driver, heard, hears } = openDriver(world, 'p1', 2);
-    await hears();
-    await driver.register();
-    await vi.waitUntil(() => heard.length === 1);
-    await driver.stop();
-    await vi.waitUntil(() => heard.length >= 2);
-    // On the same connection as what it would have written.
-    expect(await world.redis.hexists(at.limits, 'def:p1')).toBe(0);
-  });
-});
-
-describe('a notice', () => {
-  it('that nobody can read is told and left out', async ({ world }) => {
-    const { channel } = await open(world, { concurrent: 5 });
-    const { heard, errors, hears } = openDriver(world, 'p1', 2);
-    await hears();
-    for (const text of ['garbage', 'null', '{"kind":"changed"}']) await world.redis.publish(channel, text);
-    await vi.waitUntil(() => heard.length === 3);
-    expect(errors.map(({ message }) => message)).toEqual([
-      expect.stringContaining(`expected a notice on ${channel}, got garbage:`),
-      expect.stringContaining(`expected a notice on ${channel}, got null:`),
-    ]);
-  });
-
-  it('that Redis lets nobody hear any more ends nobody either, and is heard when it does again', async ({ world }) => {
-    const { redis, prefix, keys } = world;
-    const channel = keys.limitNotice('u');
-    const allow = (...what: string[]) => redis.call('ACL', 'SETUSER', prefix, ...what);
-    await allow('on', '>secret', '~*', '+@all', 'allchannels');
-    world.defer(() => redis.call('ACL', 'DELUSER', prefix));
-    const url = new URL(world.redisUrl);
-    url.username = prefix;
-    url.password = 'secret';
-    const errors: Error[] = [];
-    const notices = openNotices(url.href, (error) => errors.push(error));
-    world.defer(() => notices.stop());
-    const heard: string[] = [];
-    notices.on(channel, (text) => heard.push(text));
-    const isHeard = () => vi.waitUntil(async () => (await redis.publish(channel, '{}')) === 1, { timeout: 5_000 });
-    await isHeard();
-    // Redis cuts the connection of who may hear it no more.
-    await allow('resetchannels');
-    await vi.waitUntil(() => errors.length > 0, { timeout: 5_000 });
-    expect(errors[0]?.message).toContain(`expected to hear ${channel}, got NOPERM`);
-    await allow('allchannels');
-    await redis.call('CLIENT', 'KILL', 'USER', prefix);
-    await isHeard();
   });
 });
 
