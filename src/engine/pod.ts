@@ -99,7 +99,9 @@ export function createPod(options: PodOptions): Pod {
   const producer = openProducer(redis, redisUrl, prefix, clock);
   const journal = createJournal({ redis, keys, who: name, tagOf: (lane) => laneQueues.get(lane)?.lane.tag, clock });
   const slots = createSlots(concurrency);
-  const notices = openNotices(redisUrl);
+  const notices = openNotices(redisUrl, ({ message }) =>
+    events.emit('redis.failing', { what: 'notices', reason: message }),
+  );
   const permits = createPermits({ pod: name, redis, redisUrl, notices, keys, clock, events });
   const bell = createBell(blocking, redis, keys.ring(name));
   const admit = createAdmission([stalledGate], permits.gate);

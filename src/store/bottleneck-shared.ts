@@ -176,9 +176,13 @@ export class BottleneckShared {
 
   #hear(channel: string, text: string): void {
     if (channel !== this.#channel || this.#isStopped) return;
-    const notice = JSON.parse(text) as SharedNotice;
-    if (notice.kind === 'changed') this.#beat();
-    if (notice.pod !== this.#options.pod) this.#events.onNotice(notice);
+    try {
+      const notice = JSON.parse(text) as SharedNotice;
+      if (notice.kind === 'changed') this.#beat();
+      if (notice.pod !== this.#options.pod) this.#events.onNotice(notice);
+    } catch (thrown) {
+      this.#fail(new Error(`expected a notice on ${channel}, got ${text.slice(0, 100)}: ${toError(thrown).message}`));
+    }
   }
 
   #beat(): void {

@@ -1,6 +1,7 @@
 // Our own driver of limits: one script that takes back, renews and grants, by Redis's clock. What is granted runs out by itself,
 // so a pod that dies needs nobody to clean up after it.
 
+import { randomBytes } from 'node:crypto';
 import type { Keys } from '../words/keys.ts';
 import type { Limit, LimitPlan } from '../words/limit.ts';
 import type { Redis } from './connect.ts';
@@ -51,7 +52,11 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   const at = { limits: keys.limits(tag), waiting: keys.limitWaiting(tag), slots: keys.limitUses(tag, 'concurrent') };
   const channel = keys.limitNotice(tag);
   let registering: Promise<void> | undefined;
+  const id = randomBytes(6).toString('hex');
+  let asked = 0;
   let hasRegistered = false;
+  /** It leaves: what it hears from then on, its own farewell among it, must not make it known again. */
+  let isStopped = false;
 
   async function register(own: readonly Limit[] = plan.limits): Promise<void> {
     const args = { pod, limits: JSON.stringify(own), closedMs: closedMs(plan.limits), channel };
@@ -64,13 +69,15 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   }
 
   const beat = setInterval(() => {
-    if (hasRegistered) register().catch(() => {});
+    if (hasRegistered) registerOnce().catch(() => {});
   }, REGISTER_MS).unref();
 
   async function ask(given: Ask, isAgain = false): Promise<Granted> {
     const wire = {
       ...given,
       pod,
+      driver: id,
+      number: ++asked,
       limits: limits.map(({ name }) => name),
       slotMs: SLOT_MS,
       forMs: TICKET_MS,
@@ -87,11 +94,12 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
     return ask(given, true);
   }
 
-  function registerOnce(): Promise<void> {
+  async function registerOnce(): Promise<void> {
+    if (isStopped) throw new Error(`the limits of ${tag} are not asked for any more: this pod left them`);
     registering ??= register().finally(() => {
       registering = undefined;
     });
-    return registering;
+    await registering;
   }
 
   async function askOnce(given: Ask): Promise<Granted> {
@@ -118,6 +126,7 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
       holdLimits.run(redis, { limits: at.limits }, { forMs: Math.ceil(forMs), reason, who: pod, channel }),
     onNotice(listener) {
       notices.on(channel, (text) => {
+        if (isStopped) return;
         const notice = JSON.parse(text) as LimitNotice & { pod?: string };
         if (notice.pod !== undefined && notice.pod !== pod) return;
         // Another pod may have brought a limit that this one did not know.
@@ -126,7 +135,9 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
       });
     },
     async stop() {
+      isStopped = true;
       clearInterval(beat);
+      await registering?.catch(() => {});
       if (hasRegistered) await register([]).catch(() => {});
     },
   };

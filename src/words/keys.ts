@@ -48,6 +48,7 @@ export interface Keys {
    * `set:<limit>` JSON { size, who, reason, at, until | null }, an order that outlives deploys, dropped once `until` has passed;
    * `used:<limit>` how many count now, `used:<limit>|<lane>` of them by lane (both may hold some that ended and were not yet
    * purged); `n:<limit>|<lane>|<bucket>` how many one bucket counts; `want:<lane>|<pod>` what it waits for (ask-permits.lua);
+   * `ask:<lane>|<pod>` '<driver> <number> <at>' of the last ask that gave tickets back, dropped 10 minutes later;
    * `order:<lane>` when it was served last, `next` the counter of that and of slots. Tokens and limits by agent have no `used` and
    * `n`: see limitAmounts.
    */

@@ -28,9 +28,11 @@ async function open(world: World, { concurrent, count, perMs = 1_000 }: Size, ta
   const register = (pod: string, own = limits) =>
     registerLimits.run(redis, at, { pod, limits: JSON.stringify(own), closedMs: 0, channel });
   await register('p0');
+  let number = 0;
   const ask = async (given: Partial<AskWire>) => {
     const wire = {
       ...{ lane: 'a', pod: 'p0', weight: 1, unit: 1, slots: 0, tickets: 0, slotMs: 15_000 },
+      ...{ driver: 'd', number: ++number },
       ...{ forMs: 20, travelMs: 10, againMs: 500, limits: limits.map(({ name }) => name), ...NONE, ...given },
     };
     return askPermits.run(redis, at, { ask: JSON.stringify(wire), channel });
@@ -120,6 +122,22 @@ describe('tickets', () => {
     expect((await granted({ tickets: 3 })).tickets).toBe(2);
   });
 
+  it('go back once, though the ask that brings them is sent twice', async ({ world }) => {
+    const { granted, used } = await open(world, { count: 6, perMs: 600_000 });
+    // Of one bucket: two batches within 600 ms.
+    const first = await granted({ tickets: 2 });
+    await granted({ tickets: 2 });
+    const again = { unsent: [{ batch: first.batch, count: 2 }], number: 100 };
+    await granted(again);
+    await granted(again);
+    expect(await used('per')).toBe(2);
+    // Another driver of the same pod counts anew; the next ask is another.
+    await granted({ unsent: [{ batch: first.batch, count: 1 }], number: 1, driver: 'next' });
+    expect(await used('per')).toBe(1);
+    await granted({ unsent: [{ batch: first.batch, count: 1 }], number: 2, driver: 'next' });
+    expect(await used('per')).toBe(0);
+  });
+
   it('are granted in step with slots: neither without the other', async ({ world }) => {
     const { granted } = await open(world, { concurrent: 2, count: 5, perMs: 60_000 });
     expect(await granted({ slots: 4, tickets: 4 })).toMatchObject({
@@ -185,6 +203,27 @@ describe('who is called', () => {
       held[lane].push(...slots);
     }
     expect(held.a.length / (held.a.length + held.b.length)).toBeCloseTo(2 / 3, 1);
+  });
+
+  it('though it needs several slots at once: they are kept for it one by one', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 3 });
+    const big = { lane: 'b', pod: 'p1', unit: 3, slots: 3 };
+    const { slots } = await granted({ slots: 3 });
+    await granted(big);
+    const got: number[] = [];
+    for (const slot of slots) got.push((await granted({ freed: [slot], slots: 1 })).slots.length);
+    expect(got, 'nobody above it takes them').toEqual([0, 0, 0]);
+    expect((await granted(big)).slots).toHaveLength(3);
+  });
+
+  it('but not for one that needs more than there are, nor where only tickets are wanted', async ({ world }) => {
+    const { granted } = await open(world, { concurrent: 3, count: 9, perMs: 60_000 });
+    await granted({ lane: 'b', pod: 'p1', unit: 4, slots: 4, tickets: 1 });
+    const { slots } = await granted({ slots: 2, tickets: 2 });
+    expect(slots).toHaveLength(2);
+    await granted({ lane: 'c', pod: 'p2', unit: 2, slots: 2, tickets: 1 });
+    expect(await granted({ slots: 1, tickets: 1 })).toMatchObject({ slots: [], tickets: 0 });
+    expect(await granted({ tickets: 1 })).toMatchObject({ slots: [], tickets: 1 });
   });
 
   it('is not waited for when it does not come', async ({ world }) => {

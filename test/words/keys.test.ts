@@ -29,9 +29,11 @@ const make = {
     keys.limitUses(tag, `per-1m-by-agent:${other}`),
   limitAmounts: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
     keys.limitAmounts(tag, 'per-1m-by-agent', other),
+  limitAgents: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitAgents(tag),
   limitWaiting: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitWaiting(tag),
   limitNotice: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitNotice(tag),
   bottleneck: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneck(tag, 'slots'),
+  bottleneckHolders: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneckHolders(tag),
 };
 const ofUpstream = [
   'queuePrefix',
@@ -43,9 +45,11 @@ const ofUpstream = [
   'limits',
   'limitUses',
   'limitAmounts',
+  'limitAgents',
   'limitWaiting',
   'limitNotice',
   'bottleneck',
+  'bottleneckHolders',
 ] as const;
 
 describe('a key', () => {

@@ -97,11 +97,19 @@ end
 for _, id in ipairs(ask.freed) do
   if slots and redis.call('ZREM', slots.key, id) == 1 then use(slots, ask.lane, -1) end
 end
-for _, ticket in ipairs(ask.unsent) do
+-- An ask whose answer was lost with its connection is sent again: its tickets would go back twice, and twice out of a bucket that
+-- the lane's other asks share. Slots have names: giving one back again changes nothing.
+local isSeen = false
+if #ask.unsent + #ask.sent > 0 then
+  local driver, number = (redis.call('HGET', hash, 'ask:' .. self) or ''):match('^(%S+) (%S+)')
+  isSeen = driver == ask.driver and ask.number <= tonumber(number)
+  if not isSeen then redis.call('HSET', hash, 'ask:' .. self, string.format('%s %.0f %.0f', ask.driver, ask.number, now)) end
+end
+for _, ticket in ipairs(isSeen and {} or ask.unsent) do
   for _, limit in ipairs(counts) do take(limit, ask.lane, place(limit, ticket.batch), ticket.count) end
 end
 -- Sent and surely arrived: it counts from then, not from the last instant at which it might have.
-for _, ticket in ipairs(ask.sent) do
+for _, ticket in ipairs(isSeen and {} or ask.sent) do
   local arrived = math.ceil(now - ticket.arrivedMsAgo)
   for _, limit in ipairs(counts) do
     local before, after = place(limit, ticket.batch), place(limit, arrived)
@@ -129,7 +137,7 @@ if slots then
   end
 end
 
--- Who waits: '<slots> <tickets> <weight> <until> <told at> <told slots> <told tickets>'.
+-- Who waits: '<slots> <tickets> <weight> <until> <told at> <told slots> <told tickets> <unit>'.
 local lanes, others = {}, {}
 local function laneOf(name, weight)
   local lane = lanes[name]
@@ -182,7 +190,7 @@ if #members > 0 then
       if list[5] > now - 30 and list[5] <= now + 1 then called = { slots = list[6], tickets = list[7] } end
     else
       local name = member:match('^[^|]*')
-      local other = { member = member, name = name, slots = list[1], tickets = list[2], list = list, toldSlots = 0, toldTickets = 0 }
+      local other = { member = member, name = name, slots = list[1], tickets = list[2], list = list, toldSlots = 0, toldTickets = 0, unit = list[8] or 1 }
       -- Told a moment ago: it is on its way, and what it was told of is kept for it.
       if list[5] > now - 30 and list[5] <= now + 1 then
         other.isTold = true
@@ -226,46 +234,58 @@ if not isShut then
     freeSlots, freeTickets = freeSlots - addSlots, freeTickets - addTickets
     rise(me, addTickets, addSlots)
   end
-  for _ = 1, 1000 do
-    local best, bestLane
-    if selfFits() then best, bestLane = 'self', me end
+  -- The next attempt of another. What is more than the limit allows at all (an operator set it) keeps nobody waiting.
+  local function needsOf(other)
+    local moreSlots = slots and other.slots - other.toldSlots or 0
+    if moreSlots > 0 and other.unit > slots.size then return 0, 0 end
+    return moreSlots >= other.unit and other.unit or 0, #counts > 0 and other.tickets > other.toldTickets and 1 or 0
+  end
+  -- Slots are kept together for the lane that is furthest below its share and needs several at once: others would take each one
+  -- that becomes free. Where it lacks a ticket too, they are not.
+  local isGathering = false
+  local function fits(addSlots, addTickets)
+    if addSlots + addTickets == 0 or (addSlots > 0 and isGathering) then return false end
+    return freeSlots >= addSlots and freeTickets >= addTickets
+  end
+  local function find(isCandidate)
+    local best, bestLane, bestSlots, bestTickets
+    local function compare(who, lane, addSlots, addTickets)
+      local isShort = not isGathering and freeSlots < addSlots and freeTickets >= addTickets
+      if not isShort and not fits(addSlots, addTickets) then return end
+      if not best or lane.level < bestLane.level or (lane.level == bestLane.level and lane.last < bestLane.last) then
+        best, bestLane, bestSlots, bestTickets = who, lane, addSlots, addTickets
+      end
+    end
+    local addSlots, addTickets = needs()
+    if addSlots + addTickets > 0 and (not slots or addSlots <= slots.size) then compare('self', me, addSlots, addTickets) end
     for _, other in ipairs(others) do
-      local needsSlot = other.slots > other.toldSlots and slots
-      local needsTicket = other.tickets > other.toldTickets and #counts > 0
-      if not other.isTold and other.name ~= ask.lane and (needsSlot or needsTicket) then
-        isContended = true
-        if (not needsSlot or freeSlots >= 1) and (not needsTicket or freeTickets >= 1) then
-          local lane = lanes[other.name]
-          if not best or lane.level < bestLane.level or (lane.level == bestLane.level and lane.last < bestLane.last) then
-            best, bestLane = other, lane
-          end
-        end
-      end
+      addSlots, addTickets = needsOf(other)
+      if not other.isTold and addSlots + addTickets > 0 and isCandidate(other) then compare(other, lanes[other.name], addSlots, addTickets) end
     end
-    if not best then
-      -- Only pods of this lane are left: what this one leaves is theirs.
-      for _, other in ipairs(others) do
-        local needsSlot = other.slots > other.toldSlots and slots
-        local needsTicket = other.tickets > other.toldTickets and #counts > 0
-        if not best and not other.isTold and (needsSlot or needsTicket) and (not needsSlot or freeSlots >= 1) and (not needsTicket or freeTickets >= 1) then
-          best, bestLane = other, lanes[other.name]
-        end
-      end
-    end
+    return best, bestLane, bestSlots, bestTickets
+  end
+  local function isOfAnother(other)
+    if other.name ~= ask.lane then isContended = true end
+    return other.name ~= ask.lane
+  end
+  for _ = 1, 1000 do
+    local best, bestLane, addSlots, addTickets = find(isOfAnother)
+    -- Only pods of this lane are left: what this one leaves is theirs.
+    if not best then best, bestLane, addSlots, addTickets = find(function() return true end) end
     if not best then break end
-    local addSlots, addTickets = 0, 0
-    if best == 'self' then
-      addSlots, addTickets = needs()
-      gotSlots, gotTickets = gotSlots + addSlots, gotTickets + addTickets
+    if fits(addSlots, addTickets) then
+      if best == 'self' then
+        gotSlots, gotTickets = gotSlots + addSlots, gotTickets + addTickets
+      else
+        best.toldSlots, best.toldTickets = best.toldSlots + addSlots, best.toldTickets + addTickets
+      end
+      freeSlots, freeTickets = freeSlots - addSlots, freeTickets - addTickets
+      rise(bestLane, addTickets, addSlots)
+      bestLane.last = redis.call('HINCRBY', hash, 'next', 1)
+      redis.call('HSET', hash, 'order:' .. (best == 'self' and ask.lane or best.name), bestLane.last)
     else
-      if slots and best.slots > best.toldSlots then addSlots = 1 end
-      if #counts > 0 and best.tickets > best.toldTickets then addTickets = 1 end
-      best.toldSlots, best.toldTickets = best.toldSlots + addSlots, best.toldTickets + addTickets
+      isGathering = true
     end
-    freeSlots, freeTickets = freeSlots - addSlots, freeTickets - addTickets
-    rise(bestLane, addTickets, addSlots)
-    bestLane.last = redis.call('HINCRBY', hash, 'next', 1)
-    redis.call('HSET', hash, 'order:' .. (best == 'self' and ask.lane or best.name), bestLane.last)
   end
 end
 for _, other in ipairs(others) do
@@ -298,7 +318,7 @@ if moreSlots > 0 or moreTickets > 0 then
   local due, dueTickets = 0, 0
   if isShut then
     again = math.min(math.max(1, shutUntil - now), 5000)
-  elseif moreTickets > 0 and (moreSlots <= 0 or freeSlots >= 1) then
+  elseif moreTickets > 0 and (moreSlots <= 0 or freeSlots >= unit) then
     -- So many tickets as 15 ms bring, when those before it have had theirs.
     for _, limit in ipairs(counts) do
       local count = math.max(1, math.min(moreTickets, math.floor(limit.size * 15 / limit.per)))
@@ -320,7 +340,7 @@ if moreSlots > 0 or moreTickets > 0 then
     if slots.used > own then redis.call('PUBLISH', ARGV[2], cjson.encode({ kind = 'wanted', lane = ask.lane })) end
   end
   redis.call('ZADD', waiting, gotSlots + gotTickets > 0 and 'CH' or 'NX', now, self)
-  local list = { moreSlots, moreTickets, ask.weight, now + again + 1000, due, 0, dueTickets }
+  local list = { moreSlots, moreTickets, ask.weight, now + again + 1000, due, 0, dueTickets, ask.unit }
   for i, value in ipairs(list) do list[i] = string.format('%.17g', value) end
   redis.call('HSET', hash, 'want:' .. self, table.concat(list, ' '))
 else

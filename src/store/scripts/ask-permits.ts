@@ -5,6 +5,9 @@ import { defineScript } from './define-script.ts';
 export interface AskWire {
   lane: string;
   pod: string;
+  /** Who counts its asks, and which of them this is: one that is sent again gives no ticket back again. */
+  driver: string;
+  number: number;
   weight: number;
   /** Slots of one attempt: granted all or none. */
   unit: number;

@@ -25,6 +25,8 @@ local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local field, value = all[i], all[i + 1]
   if field:sub(1, 4) == 'lim:' then was[field:sub(5)] = value end
+  -- An ask is sent again when its connection comes back: after 10 minutes none is.
+  if field:sub(1, 4) == 'ask:' and tonumber(value:match('(%S+)$')) < now - 600000 then stale[#stale + 1] = field end
   if field:sub(1, 4) == 'def:' then
     local said = cjson.decode(value)
     local pod = field:sub(5)
