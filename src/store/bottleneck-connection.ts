@@ -17,7 +17,7 @@ const REDIS_CLOCK = `local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)`;
 
 /** Left out by tests alone, to show what each is for. */
-export type Patch = 'clock' | 'recovery';
+export type Patch = 'clock' | 'recovery' | 'rejection';
 
 export interface BottleneckConnection {
   readonly bottleneck: Bottleneck.IORedisConnection;
@@ -30,6 +30,8 @@ export interface BottleneckConnection {
 
 type Reply = (error: Error | null, reply?: unknown) => void;
 type ScriptArgs = (name: string, id: string, args: unknown[], reply: Reply) => unknown[];
+
+type FlushQueue = (error: Error, options: { offlineQueue: boolean }) => void;
 
 /** The private parts of Bottleneck's connection that we change. */
 interface Inside {
@@ -47,14 +49,17 @@ export function openBottleneckConnection(
   const { version } = Bottleneck as unknown as { version: string };
   if (version !== VERSION) throw patchMissed(`version ${VERSION}`, version);
   const commands = openRedis(redisUrl, 'pod', onError);
-  // Sent again after a reconnect, a `register` that Redis had carried out would count its slot twice, for ever.
+  // Sent again, a `register` that Redis had carried out would count its slot twice until the lease ends.
   commands.options.autoResendUnfulfilledCommands = false;
+  if (without !== 'rejection') rejectWhenCut(commands);
   try {
     // Its type asks for no `Redis`; without one it looks for an ioredis beside itself.
     const options = { client: commands, Redis } as Bottleneck.IORedisConnectionOptions;
     const bottleneck = new Bottleneck.IORedisConnection(options);
     bottleneck.on('error', (error) => onError(toError(error)));
     const inside = bottleneck as unknown as Inside;
+    // A copy of `commands`, but to subscribe twice does no harm.
+    inside.subscriber.options.autoResendUnfulfilledCommands = true;
     loadScripts(inside, commands, without !== 'clock');
     patchScriptArgs(inside, without !== 'recovery');
     return {
@@ -68,6 +73,21 @@ export function openBottleneckConnection(
     commands.disconnect();
     throw error;
   }
+}
+
+/**
+ * What a cut connection had in flight fails: ioredis, told not to send it again, forgets it, and who waits for it waits for
+ * ever. A slot that was registered unheard ends with its lease, a ticket is burnt.
+ */
+function rejectWhenCut(commands: Redis): void {
+  const { flushQueue } = commands as unknown as { flushQueue?: FlushQueue };
+  if (!flushQueue) throw new Error('expected flushQueue of ioredis, got none: install ioredis 6.0.0 exactly');
+  commands.on('close', () => {
+    const error = new Error(
+      'the connection to Redis was cut before it answered: whether it did what was asked is unknown',
+    );
+    flushQueue.call(commands, error, { offlineQueue: false });
+  });
 }
 
 /** At once, though Bottleneck does so when it is connected: what cannot be changed is to be known now. */

@@ -58,6 +58,7 @@ interface Inside {
   _store: {
     clientId: string;
     __register__(index: string, weight: number, expiration?: number): Promise<Registered>;
+    __free__(index: string, weight: number): Promise<unknown>;
   };
 }
 
@@ -96,6 +97,9 @@ export function openBottleneckLimiter(
     last = { askedMono, answeredMono: clock.mono() };
     return registered;
   };
+  // Once more when the connection was cut: done twice it does nothing, left undone the slot is lost until its lease ends.
+  const free = store.__free__.bind(store);
+  store.__free__ = (index, weight) => free(index, weight).catch(() => free(index, weight));
   const run = inside._run.bind(limiter);
   inside._run = (index, job, waitMs) => {
     granted.set(job.options.id, { id: index, ...last, waitMs });

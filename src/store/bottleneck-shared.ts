@@ -248,16 +248,24 @@ export class BottleneckShared {
   #open(what: What): BottleneckLimiter {
     const { concurrent, spacingMs } = this.sizes;
     const settings = what === 'slots' ? { maxConcurrent: concurrent } : { minTime: spacingMs };
-    return openBottleneckLimiter(this.#connection, this.#id(what), settings, SLOT_MS, this.#clock, (error) =>
+    const limiter = openBottleneckLimiter(this.#connection, this.#id(what), settings, SLOT_MS, this.#clock, (error) =>
       this.#fail(error),
     );
+    // Cut off while it opened, it never will: the next beat opens another.
+    limiter.ready.catch(() => this.#drop(what, limiter));
+    return limiter;
+  }
+
+  #drop(what: What, limiter: BottleneckLimiter): void {
+    limiter.close();
+    limiter.leave();
+    if (this[what] === limiter) this[what] = undefined;
   }
 
   #rebuild(limiter: BottleneckLimiter): void {
     const what = limiter === this.slots ? 'slots' : 'tickets';
     this.#fail(new Error(`Bottleneck granted no ${what} for ${STUCK_MS} ms though there was room: built anew`));
-    limiter.close();
-    limiter.leave();
+    this.#drop(what, limiter);
     this[what] = this.#open(what);
   }
 }

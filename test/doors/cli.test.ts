@@ -74,6 +74,7 @@ it('dead lists, shows and replays', async ({ world }) => {
       return 'posted';
     },
   });
+  await world.redis.hset(world.keys.limits('forum'), 'born', '1'); // else the forum is left alone for 10 s first
   await world.pod([handler]);
   const id = await addOne(world, '--agent', 'a01');
   await vi.waitFor(async () => {

@@ -1,48 +1,24 @@
-// Limits in the form that fits `npm test`: little load, a few seconds where the engine's own times allow it. What the long
-// form shows beyond this is in limits.fault.ts.
+// Limits in the form that fits `npm test`: little load, a few seconds each. More in short form is in limits-short.fault.ts, all
+// of it in full in limits.fault.ts and limit-faults.fault.ts.
 
 import { runFaults } from './harness/suite.ts';
 import { onDriver } from './limits/drivers.ts';
 import { toLimitTable } from './limits/evidence.ts';
-import * as clocks from './limits/scenarios/clocks.ts';
 import { conform } from './limits/scenarios/conform.ts';
-import * as crashed from './limits/scenarios/crashed.ts';
-import * as fair from './limits/scenarios/fair.ts';
 import { held } from './limits/scenarios/held.ts';
 import * as redisLost from './limits/scenarios/redis-lost.ts';
-import * as stopped from './limits/scenarios/stopped.ts';
 
-// The longest first: they wait for leases and do little.
 runFaults(
   [
     ...onDriver('scripts', [
-      ['a pod stopped between requests', stopped.between()],
-      ['a pod killed with nothing on the wire', crashed.idle()],
-      ['a pod killed with requests on the wire', crashed.onTheWire()],
-      ['one job a second beside 10,000', fair.guest()],
-      ['shares 2:1 of 3 at once', fair.shares({ by: 'at once', weight: 2 })],
-      ['FLUSHALL', redisLost.flushed()],
       ['3 at once', conform('3 at once')],
       ['20 a second', conform('20 a second')],
       ['two lanes, two limits', conform('two lanes, 3 at once, 20 a second')],
-      ['several requests a job', conform('several requests a job, 3 at once, 20 a second')],
-      ['handlers that dawdle', conform('20 a second, handlers that dawdle')],
-      ['twin: tickets sent late', conform('20 a second, handlers that dawdle', ['late'])],
-      ['two windows', conform('5 a second, 30 in 10 s')],
-      ['clocks an hour off', clocks.shifted()],
       ['SCRIPT FLUSH', redisLost.scriptsFlushed],
-      ['Redis restarted', redisLost.restarted],
       ['429 with Retry-After', held()],
+      ['twin: tickets sent late', conform('20 a second, handlers that dawdle', ['late'])],
       ['twin: a hold kept to itself', held(['unheld'])],
-      ['twin: nothing given back', fair.guest(['greedy'])],
-    ]),
-    ...onDriver('bottleneck', [
-      ['a pod killed with requests on the wire', crashed.onTheWire()],
-      ['FLUSHALL', redisLost.flushed()],
-      ['two lanes, two limits', conform('two lanes, 3 at once, 20 a second')],
-      ['two windows', conform('5 a second, 30 in 10 s')],
-      ['429 with Retry-After', held()],
     ]),
   ],
-  { short: true, atOnce: 3, timeoutMs: 300_000, table: toLimitTable },
+  { short: true, atOnce: 3, timeoutMs: 120_000, table: toLimitTable },
 );
