@@ -41,7 +41,7 @@ export interface Keys {
   ring(pod: string): string;
   /**
    * HASH of what an upstream's pods know of its limits together; all instants are epoch ms by Redis. Lives as long as the tag.
-   * `born` since when the state is known; `closed` until when nothing is granted, because state was lost; `hold` until when nobody
+   * `born` since when the state is known, `run` Redis's run_id then; `closed` until when nothing is granted, because state was lost; `hold` until when nobody
    * is let through, `held` JSON of reason, who and at; `def:<pod>` JSON { at, limits } of what a live pod's definition says, made
    * anew every 10 s, dropped after 60 s; `lim:<limit>` '<kind> <size> <perMs> <0|1 byAgent>', the stricter of the definitions;
    * `drift` JSON { limit: its sizes } where they differ and that was told, gone when they agree;

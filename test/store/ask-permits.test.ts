@@ -261,6 +261,19 @@ describe('an upstream', () => {
     await vi.waitFor(async () => expect((await ask({ slots: 1 }))?.slots).toHaveLength(1));
   });
 
+  it('that another run of Redis brought back, perhaps from an older state, is closed as if nothing were known', async ({
+    world,
+  }) => {
+    const { ask, at, limits, channel } = await open(world, { concurrent: 1 });
+    await world.redis.hset(at.limits, 'run', 'before');
+    expect(await ask({ slots: 1 })).toBeUndefined();
+    const text = JSON.stringify(limits);
+    const again = () => registerLimits.run(world.redis, at, { pod: 'p0', limits: text, closedMs: 200, channel });
+    expect([(await again()).closedMs, (await again()).closedMs]).toEqual([200, 0]);
+    expect((await ask({ slots: 1 }))?.slots).toEqual([]);
+    await vi.waitFor(async () => expect((await ask({ slots: 1 }))?.slots).toHaveLength(1));
+  });
+
   it('that pods define differently keeps to the stricter, for as long as that pod lives', async ({ world }) => {
     const { granted, register, limits } = await open(world, { concurrent: 5 });
     const { differ } = await register(

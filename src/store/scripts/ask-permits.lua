@@ -5,7 +5,7 @@
 -- KEYS[3] slots the sorted set of what is held of `concurrent`
 -- ARGV[1] ask JSON, see ask-permits.ts
 -- ARGV[2] channel the notices' channel
--- Answers { 'gone' } when the upstream's state is not here, or { slot ids, batch, tickets, lost ids, again in ms, contended 0|1 }.
+-- Answers { 'gone' } when the upstream's state is not here or of another run of Redis, or { slot ids, batch, tickets, lost ids, again in ms, contended 0|1 }.
 local hash, waiting, slotsKey = KEYS[1], KEYS[2], KEYS[3]
 local ask = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
@@ -13,7 +13,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local self = ask.lane .. '|' .. ask.pod
 
 -- The limits, at the sizes that hold now.
-local fields = { 'born', 'closed', 'hold' }
+local fields = { 'born', 'closed', 'hold', 'run' }
 for _, name in ipairs(ask.limits) do
   fields[#fields + 1] = 'lim:' .. name
   fields[#fields + 1] = 'set:' .. name
@@ -21,11 +21,15 @@ for _, name in ipairs(ask.limits) do
 end
 local values = redis.call('HMGET', hash, unpack(fields))
 if not values[1] then return { 'gone' } end
+-- Asked here and not by the pod: what a pod sends again after a reconnect would name the Redis that was there before.
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and info:match('run_id:(%x+)') or ''
+if values[4] ~= run then return { 'gone' } end
 local shutUntil = math.max(tonumber(values[2] or 0), tonumber(values[3] or 0))
 local slots
 local counts = {}
 for index, name in ipairs(ask.limits) do
-  local at = 1 + index * 3
+  local at = 2 + index * 3
   if not values[at] then return { 'gone' } end
   local kind, size, per = values[at]:match('^(%S+) (%S+) (%S+)')
   local limit = { name = name, size = tonumber(size), per = tonumber(per), used = tonumber(values[at + 2] or 0) }

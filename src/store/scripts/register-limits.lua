@@ -9,9 +9,19 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local closed = 0
-if ARGV[3] ~= '' and redis.call('HSETNX', KEYS[1], 'born', now) == 1 then
-  closed = tonumber(ARGV[3])
-  redis.call('HSET', KEYS[1], 'closed', now + closed)
+if ARGV[3] ~= '' then
+  -- Another run of Redis may have begun from an older state (RDB, a replica that lagged), where what was granted last is missing.
+  -- With an AOF it is all there, and closing it as well costs 10 s at the most: nothing tells the two apart. A user that may not
+  -- ask INFO is left with what `born` tells.
+  local info = redis.pcall('INFO', 'server')
+  local run = type(info) == 'string' and info:match('run_id:(%x+)') or ''
+  local before = redis.call('HGET', KEYS[1], 'run')
+  if redis.call('HSETNX', KEYS[1], 'born', now) == 1 or (before and before ~= run) then
+    closed = tonumber(ARGV[3])
+    local untilNow = tonumber(redis.call('HGET', KEYS[1], 'closed') or 0)
+    redis.call('HSET', KEYS[1], 'closed', math.max(untilNow, now + closed))
+  end
+  if before ~= run then redis.call('HSET', KEYS[1], 'run', run) end
 end
 local own = cjson.decode(ARGV[2])
 if #own == 0 then
