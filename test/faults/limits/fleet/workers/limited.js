@@ -11,7 +11,7 @@ async function run(job, ctx) {
   const { steps, dawdleMs, holdMs } = job.payload;
   if (dawdleMs > 0) await wait(Math.random() * dawdleMs);
   for (let step = 1; step <= steps; step++) {
-    const answer = await ctx.fetch(`/work/${step}?pod=${POD}&lane=${job.lane}&start=${ctx.fence}`, {
+    const answer = await ctx.fetch(`/steps/${step}?pod=${POD}&lane=${job.lane}&start=${ctx.fence}`, {
       headers: { 'x-job-id': job.id },
     });
     await answer.text();
