@@ -1,4 +1,5 @@
-// Two suites over one real Redis: `unit` is what `npm test` runs, `faults` is what breaks things on purpose and takes minutes.
+// Three suites over one real Redis: `unit` is what `npm test` runs, `faults` breaks things on purpose and takes minutes,
+// `conformance` holds every driver of limits against every limit and takes most of an hour.
 import { defineConfig } from 'vitest/config';
 
 const shared = {
@@ -20,17 +21,17 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
-      {
+      ...Object.entries({ faults: 'fault', conformance: 'conformance' }).map(([name, suffix]) => ({
         resolve: shared,
         test: {
-          name: 'faults',
-          include: ['test/faults/**/*.fault.ts'],
+          name,
+          include: [`test/faults/**/*.${suffix}.ts`],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 300_000,
           hookTimeout: 60_000,
           fileParallelism: false,
         },
-      },
+      })),
     ],
   },
 });

@@ -113,7 +113,7 @@ describe('a job whose id is a name of the queue’s own', () => {
       expect(letters).toHaveLength(fate === 'lies' ? 1 : 0);
       if (fate !== 'lies') return;
       expect(letters[0]).toMatchObject({
-        id: expect.stringMatching(/^j_[0-9a-f]{26}$/),
+        id: expect.stringMatching(/^j[0-9A-Za-z]{15}$/),
         class: 'refused',
         payload: { from: name },
         reason: expect.stringContaining(`its id '${name}' is a name of the queue's own: `),

@@ -37,7 +37,7 @@ describe('a beat', () => {
     await retention.once();
     expect(told).toEqual([{ lane: 'old', count: 430, why: 'age' }]);
     expect(await letters()).toEqual(Array.from({ length: 20 }, (_, n) => letterId(430 + n)));
-    expect((await keysOf(world)).filter((key) => key.includes(':j_'))).toHaveLength(20);
+    expect((await keysOf(world)).filter((key) => key.includes(':j'))).toHaveLength(20);
   });
 
   it('removes what is beyond the most it keeps, oldest first, though all died in one millisecond', async ({

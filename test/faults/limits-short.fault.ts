@@ -1,8 +1,8 @@
 // Limits in the short form, too long still for `npm test`: they wait for leases, or run on both drivers. What the long form
-// shows beyond this is in limits.fault.ts and limit-faults.fault.ts.
+// shows beyond this is in the two .conformance.ts.
 
 import { runFaults } from './harness/suite.ts';
-import { onDriver } from './limits/drivers.ts';
+import { onDriver, twin } from './limits/drivers.ts';
 import { toLimitTable } from './limits/evidence.ts';
 import * as clocks from './limits/scenarios/clocks.ts';
 import { conform } from './limits/scenarios/conform.ts';
@@ -27,7 +27,7 @@ runFaults(
       ['two windows', conform('5 a second, 30 in 10 s')],
       ['clocks an hour off', clocks.shifted()],
       ['Redis restarted', redisLost.restarted],
-      ['twin: nothing given back', fair.guest(['greedy'])],
+      twin('nothing given back', fair.guest(['greedy'])),
     ]),
     ...onDriver('bottleneck', [
       ['a pod killed with requests on the wire', crashed.onTheWire()],

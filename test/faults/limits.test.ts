@@ -1,5 +1,5 @@
 // Limits in the form that fits `npm test`: little load, a few seconds each. More in short form is in limits-short.fault.ts, all
-// of it in full in limits.fault.ts and limit-faults.fault.ts.
+// of it in full in the two .conformance.ts.
 
 import { runFaults } from './harness/suite.ts';
 import { onDriver } from './limits/drivers.ts';

@@ -14,7 +14,7 @@ export interface Flood {
   size?: number;
 }
 
-export const letterId = (n: number) => `j_${String(n).padStart(26, '0')}`;
+export const letterId = (n: number) => `j${String(n).padStart(15, '0')}`;
 
 export async function bury(laneQueue: LaneQueue, flood: Flood): Promise<void> {
   const { redis, backend, jobKey } = laneQueue;

@@ -16,8 +16,8 @@ describe('a job that is added', () => {
     const at = Date.UTC(2040, 0, 1);
     const now = await producer.add(lane, { n: 1 }, { agent: 'a01', priority: 3, key: 'order-7' });
     const later = await producer.add(lane, { n: 2 }, { at: new Date(at) });
-    expect(now).toEqual({ id: expect.stringMatching(/^j_/), state: 'waiting', startsAt: null, isRepeat: false });
-    expect(later).toEqual({ id: expect.stringMatching(/^j_/), state: 'scheduled', startsAt: at, isRepeat: false });
+    expect(now).toEqual({ id: expect.stringMatching(/^j/), state: 'waiting', startsAt: null, isRepeat: false });
+    expect(later).toEqual({ id: expect.stringMatching(/^j/), state: 'scheduled', startsAt: at, isRepeat: false });
     const queue = world.queue(lane);
     expect(await showJob(queue, now.id)).toMatchObject({
       state: 'waiting',

@@ -41,7 +41,7 @@ export function addDeadCommand(program: Command): void {
     .option('--reason <text>', 'why, for the journal', toReason)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ lanekeeper dead publish\n  $ lanekeeper dead publish show j_…\n  $ lanekeeper dead publish replay j_… --reason "login mended"\n  $ lanekeeper dead publish replay --all --class auth --rate 50\n  $ lanekeeper dead publish export > letters.jsonl\n',
+      '\nExamples:\n  $ lanekeeper dead publish\n  $ lanekeeper dead publish show jVbd…\n  $ lanekeeper dead publish replay jVbd… --reason "login mended"\n  $ lanekeeper dead publish replay --all --class auth --rate 50\n  $ lanekeeper dead publish export > letters.jsonl\n',
     )
     .action(async (laneName: string, action: Action, id: string | undefined, options: DeadOptions, self: Command) => {
       const complaint = findMisuse(action, id, options);
