@@ -14,6 +14,12 @@ const CUT_MS = 100;
 const FAILED_PAUSE_MS = 1_000;
 /** A window may be a month, which no timer takes; and sizes change. */
 const MAX_WAIT_MS = 60_000;
+/**
+ * A slot whose requests may take longer than its lease is held for so long more than the one at hand needs, so that those of the
+ * next second need no script each: at 50 at once and answers of 100 ms that was one more command a job. A dead pod's comes back so
+ * much later.
+ */
+const COVER_MS = 1_000;
 /** That a request arrived frees its ticket a little sooner: many are told together. */
 const TELL_MS = 25;
 
@@ -39,6 +45,8 @@ export interface Shared {
   /** Monotonic: the upstream lets nobody through before. */
   readonly heldUntilMono: number;
   hold(forMs: number, reason: string): void;
+  /** As the upstream told another pod: in this one nobody is let through for so long. */
+  shut(forMs: number): void;
 }
 
 export class LaneDesk implements PermitHome {
@@ -239,8 +247,9 @@ export class LaneDesk implements PermitHome {
   async extend(slot: Slot, forMs: number): Promise<boolean> {
     const { driver } = this.#shared;
     const askedAt = this.#mono;
-    const isHeld = await driver.extend(slot.id, forMs + driver.plan.travelMs + LEASE_MARGIN_MS);
-    if (isHeld) slot.untilMono = Math.max(slot.untilMono, askedAt + forMs);
+    const coverMs = forMs + COVER_MS;
+    const isHeld = await driver.extend(slot.id, coverMs + driver.plan.travelMs + LEASE_MARGIN_MS);
+    if (isHeld) slot.untilMono = Math.max(slot.untilMono, askedAt + coverMs);
     else this.#pocket.lose(slot);
     return isHeld;
   }
@@ -339,6 +348,7 @@ export class LaneDesk implements PermitHome {
       this.#wakeIn(FAILED_PAUSE_MS);
       return;
     }
+    this.#isInLine = granted.againInMs !== undefined || (ask.demand ?? 0) > ask.tickets;
     this.#note(granted, this.#pocket.add(granted, askedAt, named));
   }
 
@@ -356,16 +366,20 @@ export class LaneDesk implements PermitHome {
     // One that rests leaves the line: called, it would not come, and what was kept for it would lie idle.
     const leavesLine = this.#isInLine && this.#wanted + more === 0;
     if (slots + tickets + named.length === 0 && isSilent && !leavesLine) return undefined;
-    return { lane: this.name, weight: this.#lane.weight, unit, slots, tickets, ...this.#pocket.say(askedAt, named) };
+    // Few are taken at a time, to be sent at once; in line it stands with all that it could use.
+    const demand =
+      tickets > 0 ? Math.max(tickets, Math.min(this.#wanted, MAX_STRIDE) + more - this.#pocket.tickets) : 0;
+    const said = this.#pocket.say(askedAt, named);
+    return { lane: this.name, weight: this.#lane.weight, unit, slots, tickets, demand, ...said };
   }
 
-  #note({ againInMs, isContended }: Granted, hasNew: boolean): void {
+  #note({ againInMs, isContended, heldMs = 0 }: Granted, hasNew: boolean): void {
     this.#isContended = isContended;
-    this.#isInLine = againInMs !== undefined;
     this.#refuseWhoCannotWait(againInMs ?? 0);
     if (againInMs !== undefined) this.#wakeIn(againInMs);
     if (againInMs !== undefined) this.#stride = Math.max(1, Math.floor(this.#stride / 2));
     else if (hasNew) this.#stride = Math.min(this.#stride * 2, MAX_STRIDE);
+    if (heldMs > 0) this.#shared.shut(heldMs);
     while (this.#waiting.length > 0 && this.#pocket.tickets > 0) {
       this.#waiting.shift()?.take(this.#pocket.takeTicket() as Ticket);
     }

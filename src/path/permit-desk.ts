@@ -35,6 +35,7 @@ export class PermitDesk {
         return desk.#heldUntilMono;
       },
       hold: (forMs, reason) => this.hold(forMs, reason),
+      shut: (forMs) => this.shut(forMs),
     };
     driver.onNotice((notice) => {
       if (notice.kind === 'held') this.shut(notice.forMs);

@@ -18,6 +18,8 @@ export interface Ask {
   /** How many of each it wants now; 0 for a kind that the plan does not have. Slots and tickets are granted in step. */
   slots: number;
   tickets: number;
+  /** Tickets that it could use by and by, those it asks for included: it is in line with all of them. */
+  demand?: number;
   /** What it held and holds no more. */
   freed: readonly string[];
   /** Tickets that were never sent. */
@@ -40,6 +42,8 @@ export interface Granted {
   againInMs: number | undefined;
   /** Another lane waits for what this one holds: give back rather than hand on. */
   isContended: boolean;
+  /** For how long the upstream said that nobody is let through: whoever missed the notice hears it here. */
+  heldMs?: number;
 }
 
 /**

@@ -141,6 +141,21 @@ describe('a permit', () => {
     await desk.stop();
   });
 
+  it('covers the requests of the next second with it', async () => {
+    const { desk, take, extended, clock, signal } = open({});
+    const permit = await take();
+    const from = systemClock.mono();
+    const send = async (atMs: number) => {
+      clock.mono = () => from + atMs;
+      (await permit.toSend(60_000, signal)).ended(false);
+    };
+    for (const atMs of [0, 300, 600, 900]) await send(atMs);
+    expect(extended).toHaveLength(1);
+    await send(2_000);
+    expect(extended, 'twin: what is not covered is asked for').toHaveLength(2);
+    await desk.stop();
+  });
+
   it.each([
     [1, [1, 1, 1]],
     [2, [2, 2, 1]],
@@ -275,6 +290,24 @@ describe('an upstream that holds everybody', () => {
     notify({ kind: 'held', forMs: 50 });
     expect(called).not.toHaveBeenCalled();
     await vi.waitFor(() => expect(called).toHaveBeenCalled());
+    await desk.stop();
+  });
+
+  it.each([
+    ['is told so by the next answer, when the notice was lost', 60_000],
+    ['twin: would go on without it', undefined],
+  ])('%s', async (_, heldMs) => {
+    let asked = 0;
+    const { desk, lane, take, signal } = open({
+      answer: () => (asked++ === 0 ? { slots: ['s'] } : { againInMs: 60_000, heldMs }),
+    });
+    const permit = await take();
+    lane.tryTake(1, () => {});
+    await lane.answered();
+    expect(permit.renew()).toBe(heldMs === undefined);
+    const sent = permit.toSend(1_000, signal).then((sending) => sending.ended(false));
+    if (heldMs === undefined) await sent;
+    else await expect(sent).rejects.toMatchObject({ class: 'rate-limit' });
     await desk.stop();
   });
 

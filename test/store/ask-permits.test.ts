@@ -238,16 +238,54 @@ describe('who is called', () => {
   });
 });
 
+describe('a lane whose pods come late', () => {
+  /** Two lanes of 2:1 that could use all there is, on four pods each that come up to 60 ms late; answers the share of the first. */
+  async function race(world: World, weight: number, demand: number) {
+    const size = 40;
+    const { granted } = await open(world, { count: size, perMs: 400 });
+    let isOver = false;
+    const got = { a: 0, b: 0 };
+    const pods = ['p0', 'p1', 'p2', 'p3'].flatMap((pod) => (['a', 'b'] as const).map((lane) => ({ lane, pod })));
+    await Promise.all(
+      pods.map(async ({ lane, pod }, index) => {
+        for (let turn = 0; !isOver; turn++) {
+          const { tickets, againInMs = 0 } = await granted({
+            ...{ lane, pod, weight: lane === 'a' ? weight : 1, tickets: 1, demand },
+          });
+          got[lane] += tickets;
+          isOver = got.a + got.b > 12 * size;
+          // Half of a's turns are later than what is kept for it.
+          const lateMs = lane === 'a' ? ((turn + index) % 2) * 60 : 0;
+          if (tickets === 0) await new Promise((resolve) => setTimeout(resolve, Math.min(againInMs, 100) + lateMs));
+        }
+      }),
+    );
+    return got.a / (got.a + got.b);
+  }
+
+  it('is as far below its share as it was when it comes, and catches up', async ({ world }) => {
+    expect(Math.abs((await race(world, 2, 64)) - 2 / 3)).toBeLessThan(0.0667);
+  });
+
+  it('twin: has no such claim where nobody knows what it could use', async ({ world }) => {
+    expect(await race(world, 2, 0)).toBeLessThan(0.6);
+  });
+});
+
 describe('an upstream', () => {
   it('that holds everybody is left alone until then; the longest hold stands', async ({ world }) => {
     const { granted, at, channel } = await open(world, { concurrent: 1 });
     const hold = (forMs: number) =>
       holdLimits.run(world.redis, { limits: at.limits }, { forMs, reason: '429', who: 'p0', channel });
     expect([await hold(400), await hold(100)]).toEqual([true, false]);
-    const { slots, againInMs } = await granted({ slots: 1 });
+    const { slots, againInMs, heldMs } = await granted({ slots: 1 });
     expect(slots).toEqual([]);
     expect(againInMs).toBeGreaterThan(200);
+    // Whoever asks anything hears of it; when it is over nobody does.
+    expect(heldMs).toBeGreaterThan(200);
+    expect((await granted({})).heldMs).toBeGreaterThan(200);
     await vi.waitFor(async () => expect((await granted({ slots: 1 })).slots).toHaveLength(1));
+    expect((await granted({})).heldMs).toBe(0);
   });
 
   it('of which nothing is known is registered first, and then closed for as long as its windows', async ({ world }) => {

@@ -13,7 +13,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local self = ask.lane .. '|' .. ask.pod
 
 -- The limits, at the sizes that hold now.
-local fields = { 'born', 'closed', 'hold', 'run' }
+local fields = { 'born', 'closed', 'hold', 'run', 'next', 'want:' .. self }
 for _, name in ipairs(ask.limits) do
   fields[#fields + 1] = 'lim:' .. name
   fields[#fields + 1] = 'set:' .. name
@@ -29,7 +29,7 @@ local shutUntil = math.max(tonumber(values[2] or 0), tonumber(values[3] or 0))
 local slots
 local counts = {}
 for index, name in ipairs(ask.limits) do
-  local at = 2 + index * 3
+  local at = 4 + index * 3
   if not values[at] then return { 'gone' } end
   local kind, size, per = values[at]:match('^(%S+) (%S+) (%S+)')
   local limit = { name = name, size = tonumber(size), per = tonumber(per), used = tonumber(values[at + 2] or 0) }
@@ -141,12 +141,13 @@ if slots then
   end
 end
 
--- Who waits: '<slots> <tickets> <weight> <until> <told at> <told slots> <told tickets> <unit>'.
-local lanes, others = {}, {}
+-- 5. Levels: how much of the upstream each lane has, of its tightest limit, over its weight. What was used counts for as long as the
+-- interval, so a lane that came too late for a ticket is below its share until it has caught up.
+local lanes = {}
 local function laneOf(name, weight)
   local lane = lanes[name]
   if not lane then
-    lane = { weight = weight, level = 0, last = 0 }
+    lane = { weight = weight, level = 0, promised = 0 }
     lanes[name] = lane
     local wanted = { 'order:' .. name }
     for _, limit in ipairs(counts) do wanted[#wanted + 1] = 'used:' .. limit.name .. '|' .. name end
@@ -160,7 +161,7 @@ local function laneOf(name, weight)
   end
   return lane
 end
--- The share of a lane that one more unit is, of the limit that it weighs most on.
+-- The share of a lane that so much more is, of the limit that it weighs most on.
 local function rise(lane, tickets, held)
   local most = 0
   if slots and held > 0 then most = held / slots.size end
@@ -168,57 +169,77 @@ local function rise(lane, tickets, held)
   lane.level = lane.level + most / lane.weight
 end
 
+-- 6. Who waits: '<slots> <tickets> <weight> <until> <called at> <called slots> <called tickets> <unit> <due> <due tickets>'.
+-- Called: told by a notice to come, and what it was told of is kept for it for 30 ms. Due: it was told when so many tickets are
+-- free, and comes by itself; if its lane is still the one to serve, they are its own.
+local function read(text)
+  local list = {}
+  for value in (text or ''):gmatch('%S+') do list[#list + 1] = tonumber(value) end
+  return list
+end
+local function isRecent(instant) return instant > now - 30 and instant <= now + 1 end
 local freeSlots, freeTickets = math.huge, math.huge
 if slots then freeSlots = slots.size - slots.used end
 for _, limit in ipairs(counts) do freeTickets = math.min(freeTickets, limit.size - limit.used) end
 local isShut = shutUntil > now
-
-local members = redis.call('ZRANGE', waiting, 0, -1)
-local promised = 0
-local called
-local isKnownToWait = false
-if #members > 0 then
+local mine = read(values[6])
+local isKnownToWait = #mine > 0
+-- More is held than may be, since the size became less: nobody hands on.
+local isContended = slots ~= nil and slots.used > slots.size
+-- The 64 that wait longest: who is behind them asks by itself.
+local members = redis.call('ZRANGE', waiting, 0, 63)
+local others, kept, isRead = {}, 0, false
+local function readLine()
+  if isRead or #members == 0 then return end
+  isRead = true
   local wants = {}
   for i, member in ipairs(members) do wants[i] = 'want:' .. member end
   wants = redis.call('HMGET', hash, unpack(wants))
   for i, member in ipairs(members) do
-    local list = {}
-    for value in (wants[i] or ''):gmatch('%S+') do list[#list + 1] = tonumber(value) end
-    -- Gone, or called and did not come: it asks again when it is well.
-    if not list[4] or list[4] < now or (list[5] > 0 and list[5] <= now - 30 and member ~= self) then
+    local list = read(wants[i])
+    local isLate = list[4] and ((list[5] > 0 and list[5] <= now - 30) or (list[9] > 0 and list[9] <= now - 30))
+    if member == self then
+      -- What it says is in the ask.
+    elseif not list[4] or list[4] < now or isLate then
+      -- Gone, or expected and did not come: it asks again when it is well, and is as far below its share as it was.
       redis.call('ZREM', waiting, member)
       redis.call('HDEL', hash, 'want:' .. member)
-    elseif member == self then
-      isKnownToWait = true
-      -- Called: what was kept for it is its own, whoever else is further below its share by now.
-      if list[5] > now - 30 and list[5] <= now + 1 then called = { slots = list[6], tickets = list[7] } end
     else
       local name = member:match('^[^|]*')
-      local other = { member = member, name = name, slots = list[1], tickets = list[2], list = list, toldSlots = 0, toldTickets = 0, unit = list[8] or 1 }
-      -- Told a moment ago: it is on its way, and what it was told of is kept for it.
-      if list[5] > now - 30 and list[5] <= now + 1 then
-        other.isTold = true
+      local lane = laneOf(name, list[3])
+      local other = { member = member, name = name, lane = lane, slots = list[1], tickets = list[2], list = list, toldSlots = 0, toldTickets = 0, unit = list[8] }
+      if isRecent(list[5]) then
+        other.isCalled = true
+        other.toldSlots, other.toldTickets = list[6], list[7]
         freeSlots = freeSlots - list[6]
         freeTickets = freeTickets - list[7]
-      elseif list[5] > now then
-        promised = promised + list[7]
+        kept = kept + list[7]
+        rise(lane, list[7], list[6])
+      elseif list[9] > 0 then
+        other.isDue = isRecent(list[9])
+        lane.promised = lane.promised + list[10]
       end
       others[#others + 1] = other
-      isKnownToWait = isKnownToWait or name == ask.lane
-      laneOf(name, list[3])
     end
   end
 end
+for _, member in ipairs(members) do
+  local name = member:match('^[^|]*')
+  isKnownToWait = isKnownToWait or name == ask.lane
+  isContended = isContended or name ~= ask.lane
+end
 
--- One unit after the other goes to the lane that is furthest below its share; of two alike to the one that was served longer ago.
--- Within a lane the asking pod comes first: its slot is warm.
+-- 7. One unit after the other goes to the lane that is furthest below its share; of two alike to the one that was served longer ago.
+-- Within a lane who is due comes first, then the asking pod, whose slot is warm, then who waits longest.
+local me = laneOf(ask.lane, ask.weight)
 local unit = slots and ask.unit or 0
 local wantSlots, wantTickets = ask.slots, ask.tickets
 local gotSlots, gotTickets = 0, 0
--- More is held than may be, since the size became less: nobody hands on.
-local isContended = slots ~= nil and slots.used > slots.size
-if not isShut then
-  local me = laneOf(ask.lane, ask.weight)
+local called
+local number = tonumber(values[5] or 0)
+local hasFree = (slots and freeSlots > 0) or (#counts > 0 and freeTickets > 0)
+if hasFree and not isShut then
+  readLine()
   -- The next attempt of its own needs a ticket, slots, or both: it may have the other in hand.
   local function needs()
     local moreSlots, moreTickets = wantSlots - gotSlots, wantTickets - gotTickets
@@ -226,17 +247,19 @@ if not isShut then
     local isTicketAlone = moreTickets > attempts
     return (moreSlots >= unit and not isTicketAlone) and unit or 0, moreTickets > 0 and 1 or 0
   end
-  local function selfFits()
-    local addSlots, addTickets = needs()
-    return addSlots + addTickets > 0 and freeSlots >= addSlots and freeTickets >= addTickets
-  end
-  while called and selfFits() do
-    local addSlots, addTickets = needs()
-    if addSlots > called.slots or addTickets > called.tickets then break end
-    called.slots, called.tickets = called.slots - addSlots, called.tickets - addTickets
+  local function grant(addSlots, addTickets)
     gotSlots, gotTickets = gotSlots + addSlots, gotTickets + addTickets
     freeSlots, freeTickets = freeSlots - addSlots, freeTickets - addTickets
     rise(me, addTickets, addSlots)
+  end
+  -- Called: what was kept for it is its own, whoever else is further below its share by now.
+  called = mine[5] and isRecent(mine[5]) and { slots = mine[6], tickets = mine[7] }
+  while called do
+    local addSlots, addTickets = needs()
+    if addSlots + addTickets == 0 or freeSlots < addSlots or freeTickets < addTickets then break end
+    if addSlots > called.slots or addTickets > called.tickets then break end
+    called.slots, called.tickets = called.slots - addSlots, called.tickets - addTickets
+    grant(addSlots, addTickets)
   end
   -- The next attempt of another. What is more than the limit allows at all (an operator set it) keeps nobody waiting.
   local function needsOf(other)
@@ -251,57 +274,69 @@ if not isShut then
     if addSlots + addTickets == 0 or (addSlots > 0 and isGathering) then return false end
     return freeSlots >= addSlots and freeTickets >= addTickets
   end
-  local function find(isCandidate)
+  local function find()
     local best, bestLane, bestSlots, bestTickets
     local function compare(who, lane, addSlots, addTickets)
+      if addSlots + addTickets == 0 then return end
       local isShort = not isGathering and freeSlots < addSlots and freeTickets >= addTickets
       if not isShort and not fits(addSlots, addTickets) then return end
       if not best or lane.level < bestLane.level or (lane.level == bestLane.level and lane.last < bestLane.last) then
         best, bestLane, bestSlots, bestTickets = who, lane, addSlots, addTickets
       end
     end
-    local addSlots, addTickets = needs()
-    if addSlots + addTickets > 0 and (not slots or addSlots <= slots.size) then compare('self', me, addSlots, addTickets) end
     for _, other in ipairs(others) do
-      addSlots, addTickets = needsOf(other)
-      if not other.isTold and addSlots + addTickets > 0 and isCandidate(other) then compare(other, lanes[other.name], addSlots, addTickets) end
+      if other.isDue and other.toldTickets < other.list[10] then compare(other, other.lane, needsOf(other)) end
+    end
+    local addSlots, addTickets = needs()
+    if not slots or addSlots <= slots.size then compare('self', me, addSlots, addTickets) end
+    for _, other in ipairs(others) do
+      compare(other, other.lane, needsOf(other))
     end
     return best, bestLane, bestSlots, bestTickets
   end
-  local function isOfAnother(other)
-    if other.name ~= ask.lane then isContended = true end
-    return other.name ~= ask.lane
-  end
   for _ = 1, 1000 do
-    local best, bestLane, addSlots, addTickets = find(isOfAnother)
-    -- Only pods of this lane are left: what this one leaves is theirs.
-    if not best then best, bestLane, addSlots, addTickets = find(function() return true end) end
+    local best, lane, addSlots, addTickets = find()
     if not best then break end
-    if fits(addSlots, addTickets) then
-      if best == 'self' then
-        gotSlots, gotTickets = gotSlots + addSlots, gotTickets + addTickets
-      else
-        best.toldSlots, best.toldTickets = best.toldSlots + addSlots, best.toldTickets + addTickets
-      end
-      freeSlots, freeTickets = freeSlots - addSlots, freeTickets - addTickets
-      rise(bestLane, addTickets, addSlots)
-      bestLane.last = redis.call('HINCRBY', hash, 'next', 1)
-      redis.call('HSET', hash, 'order:' .. (best == 'self' and ask.lane or best.name), bestLane.last)
-    else
+    if not fits(addSlots, addTickets) then
       isGathering = true
+    else
+      number = number + 1
+      lane.last = number
+      if best == 'self' then
+        lane.isServed = true
+        grant(addSlots, addTickets)
+      else
+        lane.isServed = lane.isServed or not best.isDue
+        best.toldSlots, best.toldTickets = best.toldSlots + addSlots, best.toldTickets + addTickets
+        freeSlots, freeTickets = freeSlots - addSlots, freeTickets - addTickets
+        kept = kept + addTickets
+        if best.list[9] > 0 then lane.promised = math.max(0, lane.promised - addTickets) end
+        rise(lane, addTickets, addSlots)
+      end
+    end
+  end
+  redis.call('HSET', hash, 'next', string.format('%.0f', number))
+  for name, lane in pairs(lanes) do
+    if lane.isServed then redis.call('HSET', hash, 'order:' .. name, string.format('%.0f', lane.last)) end
+  end
+end
+if isRead then
+  isContended = slots ~= nil and slots.used > slots.size
+  for _, other in ipairs(others) do
+    local list = other.list
+    isContended = isContended or (other.name ~= ask.lane and not other.isCalled)
+    if not other.isDue and (other.toldSlots > list[6] or other.toldTickets > list[7]) then
+      if not other.isCalled then
+        list[5] = now
+        redis.call('PUBLISH', ARGV[2], cjson.encode({ kind = 'free', lane = other.name, pod = other.member:match('|(.*)$') }))
+      end
+      list[6], list[7], list[9], list[10] = other.toldSlots, other.toldTickets, 0, 0
+      redis.call('HSET', hash, 'want:' .. other.member, table.concat(list, ' '))
     end
   end
 end
-for _, other in ipairs(others) do
-  if other.toldSlots + other.toldTickets > 0 then
-    local list = other.list
-    list[5], list[6], list[7] = now, other.toldSlots, other.toldTickets
-    redis.call('HSET', hash, 'want:' .. other.member, table.concat(list, ' '))
-    redis.call('PUBLISH', ARGV[2], cjson.encode({ kind = 'free', lane = other.name, pod = other.member:match('|(.*)$') }))
-  end
-end
 
--- Granted.
+-- 8. Granted.
 local ids = {}
 for _ = 1, gotSlots do
   local id = self .. '|' .. redis.call('HINCRBY', hash, 'next', 1)
@@ -314,19 +349,40 @@ if gotTickets > 0 then
   for _, limit in ipairs(counts) do put(limit, ask.lane, place(limit, batch), gotTickets) end
 end
 
--- Not all of it: it waits, behind those who wait already if it got some.
+-- 9. Not all of it: it waits, behind those who wait already if it got some. So does a lane that got all and could use more, which it
+-- finds out by and by (`demand`): what is free meanwhile is shared out by what lanes can use, not by how fast they ask.
 local moreSlots, moreTickets = wantSlots - gotSlots, wantTickets - gotTickets
 local again = -1
+local demand = ask.demand or 0
+local function wait(forMs, calledSlots, calledTickets, due, dueTickets)
+  redis.call('ZADD', waiting, gotSlots + gotTickets > 0 and 'CH' or 'NX', now, self)
+  local isCalled = calledSlots + calledTickets > 0
+  local list = { #counts > 0 and slots and math.max(moreSlots, demand * unit - gotSlots) or moreSlots }
+  list[2] = #counts > 0 and math.max(moreTickets, demand - gotTickets) or moreTickets
+  for _, value in ipairs({ ask.weight, now + forMs + 1000, isCalled and now or 0, calledSlots, calledTickets, ask.unit, due, dueTickets }) do
+    list[#list + 1] = value
+  end
+  for i, value in ipairs(list) do list[i] = string.format('%.17g', value) end
+  redis.call('HSET', hash, 'want:' .. self, table.concat(list, ' '))
+end
 if moreSlots > 0 or moreTickets > 0 then
   again = ask.againMs
   local due, dueTickets = 0, 0
   if isShut then
     again = math.min(math.max(1, shutUntil - now), 5000)
   elseif moreTickets > 0 and (moreSlots <= 0 or freeSlots >= unit) then
-    -- So many tickets as 15 ms bring, when those before it have had theirs.
+    -- So many tickets as 15 ms bring, when those that go before it have had theirs: all that were promised to its own lane, and of
+    -- another's as many as come before by weight.
+    readLine()
     for _, limit in ipairs(counts) do
       local count = math.max(1, math.min(moreTickets, math.floor(limit.size * 15 / limit.per)))
-      local missing = limit.used - limit.size + promised + count
+      local before = me.promised
+      local level = me.level + (me.promised + count) / limit.size / me.weight
+      for name, lane in pairs(lanes) do
+        local above = math.floor((level - lane.level) * limit.size * lane.weight + 0.001)
+        if name ~= ask.lane then before = before + math.max(0, math.min(lane.promised, above)) end
+      end
+      local missing = limit.used - limit.size + kept + before + count
       local seen = 0
       for _, member in ipairs(missing > 0 and redis.call('ZRANGE', limit.key, 0, 199) or {}) do
         seen = seen + tonumber(redis.call('HGET', hash, 'n:' .. limit.name .. '|' .. member) or 0)
@@ -343,12 +399,13 @@ if moreSlots > 0 or moreTickets > 0 then
     local own = tonumber(redis.call('HGET', hash, 'used:' .. slots.name .. '|' .. ask.lane) or 0)
     if slots.used > own then redis.call('PUBLISH', ARGV[2], cjson.encode({ kind = 'wanted', lane = ask.lane })) end
   end
-  redis.call('ZADD', waiting, gotSlots + gotTickets > 0 and 'CH' or 'NX', now, self)
-  local list = { moreSlots, moreTickets, ask.weight, now + again + 1000, due, 0, dueTickets, ask.unit }
-  for i, value in ipairs(list) do list[i] = string.format('%.17g', value) end
-  redis.call('HSET', hash, 'want:' .. self, table.concat(list, ' '))
-else
+  wait(again, 0, 0, due, dueTickets)
+elseif #counts > 0 and demand > gotTickets then
+  local hasMore = called and called.tickets > 0
+  wait(0, hasMore and called.slots or 0, hasMore and called.tickets or 0, 0, 0)
+elseif #mine > 0 then
   redis.call('ZREM', waiting, self)
   redis.call('HDEL', hash, 'want:' .. self)
 end
-return { ids, string.format('%.0f', batch), gotTickets, lost, again, isContended and 1 or 0 }
+local heldMs = math.max(0, tonumber(values[3] or 0) - now)
+return { ids, string.format('%.0f', batch), gotTickets, lost, again, isContended and 1 or 0, heldMs }

@@ -13,6 +13,8 @@ export interface AskWire {
   unit: number;
   slots: number;
   tickets: number;
+  /** Of tickets, those asked for included: how many it could use by and by. */
+  demand?: number;
   freed: readonly string[];
   unsent: readonly { batch: number; count: number }[];
   sent: readonly { batch: number; count: number; arrivedMsAgo: number }[];
@@ -35,7 +37,15 @@ export const askPermits = defineScript({
   args: ['ask', 'channel'],
   /** Undefined: nothing is known of this upstream, register it. */
   reply: (raw) => {
-    const [slots, batch, tickets, lost, again, contended] = raw as [string[], string, number, string[], number, number];
+    const [slots, batch, tickets, lost, again, contended, heldMs] = raw as [
+      string[],
+      string,
+      number,
+      string[],
+      number,
+      number,
+      number,
+    ];
     if ((slots as unknown) === 'gone') return undefined;
     return {
       slots,
@@ -44,6 +54,7 @@ export const askPermits = defineScript({
       lost,
       againInMs: again < 0 ? undefined : again,
       isContended: contended === 1,
+      heldMs,
     };
   },
 });
