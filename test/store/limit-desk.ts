@@ -13,6 +13,8 @@ export interface Work {
   weight?: number;
   parallel: number;
   workMs: number;
+  /** Goes on with slots whose time is over, to show what looking is for. */
+  isCareless?: boolean;
   /** Called at the begin of each; answers what to call at its end. */
   begin: () => () => void;
 }
@@ -81,7 +83,7 @@ export function runDesk(driver: LimitDriver, work: Work): Desk {
 
   function beginAll(): void {
     if (isStopped) return;
-    for (const slot of slots.values()) if (slot.untilMono - MARGIN_MS < now()) lose(slot);
+    for (const slot of slots.values()) if (slot.untilMono - MARGIN_MS < now() && !work.isCareless) lose(slot);
     const idle = [...slots.values()].filter(({ end }) => !end);
     while (busy < work.parallel && (!hasSlots || idle.length > 0)) {
       if (hasTickets && (tickets.count === 0 || now() >= tickets.untilMono)) break;
