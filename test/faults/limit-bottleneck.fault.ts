@@ -23,12 +23,15 @@ describe('a pod', () => {
     const careless = await usersOf(world, 'careless', [concurrent(4)]);
     for (const pod of ['killed', 'stopped', 'other']) patched.add(pod, { works: [work(4, 50)] });
     for (const pod of ['stopped', 'other']) stock.add(pod, { works: [work(4, 50)], without: 'recovery' });
-    for (const pod of ['stopped', 'other']) careless.add(pod, { works: [{ ...work(4, 50), isCareless: true }] });
+    // Alone, so that it has them all.
+    careless.add('stopped', { works: [{ ...work(4, 50), isCareless: true }] });
     for (const pod of ['killed', 'stopped', 'other']) await patched.begun(pod, 0, 5);
-    for (const users of [stock, careless]) for (const pod of ['stopped', 'other']) await users.begun(pod, 0, 5);
+    for (const pod of ['stopped', 'other']) await stock.begun(pod, 0, 5);
+    await careless.begun('stopped', 0, 9);
     patched.kill('killed');
     for (const users of [patched, stock, careless]) users.pause('stopped');
     const pausedMs = machineMs();
+    careless.add('other', { works: [work(4, 50)] });
     await vi.waitUntil(() => machineMs() > pausedMs + 17_000, { timeout: 20_000, interval: 100 });
     const fullMs = machineMs();
     for (const users of [patched, careless]) {
