@@ -163,7 +163,8 @@ export class BottleneckShared {
     for (const limiter of limiters) limiter.close();
     if (commands.status === 'ready') {
       const farewell: Promise<unknown>[] = [this.#define([]), this.#tellWants([])];
-      if (this.slots) farewell.push(commands.hdel(`${this.#id('slots')}_client_num_queued`, this.slots.client));
+      // Not dropped: of every client that it knows Bottleneck compares how many it has queued, and its scripts fail on none.
+      if (this.slots) farewell.push(commands.hset(`${this.#id('slots')}_client_num_queued`, this.slots.client, 0));
       const told = Promise.allSettled([...farewell, ...limiters.map((limiter) => limiter.givenBack()), this.#beating]);
       let timer: NodeJS.Timeout | undefined;
       await Promise.race([

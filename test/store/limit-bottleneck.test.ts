@@ -110,6 +110,11 @@ describe('a pod', () => {
     await first.stop();
     expect(await slotsOf(second, 2)).toHaveLength(2);
     expect(await world.redis.hexists(world.keys.limits(TAG), 'def:p0')).toBe(0);
+    // A client without it makes Bottleneck's scripts fail for all others until it is forgotten, 10 s later.
+    const slotsKey = world.keys.bottleneck(TAG, 'slots');
+    const clients = await world.redis.zrange(`${slotsKey}_client_running`, '0', '-1');
+    expect(clients).toHaveLength(2);
+    expect(await world.redis.hkeys(`${slotsKey}_client_num_queued`)).toEqual(expect.arrayContaining(clients));
   });
 });
 
