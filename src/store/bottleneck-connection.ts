@@ -16,7 +16,7 @@ const POD_CLOCK = 'local now = tonumber(ARGV[1])';
 const REDIS_CLOCK = `local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)`;
 
-/** Left out by tests alone, to show what each is for. */
+/** Left out by tests alone, to show what each is for. `recovery` is left out wherever it is: a stuck limiter is not built anew either. */
 export type Patch = 'clock' | 'recovery' | 'rejection';
 
 export interface BottleneckConnection {

@@ -34,6 +34,14 @@ interface Ready<T> {
   lane: Lane | undefined;
 }
 
+/** What a lane waits for. */
+export interface Want {
+  lane: string;
+  slots: number;
+  tickets: number;
+  weight: number;
+}
+
 export interface Taken {
   slots: Piece[];
   tickets: Ticket[];
@@ -65,6 +73,12 @@ export class BottleneckLanes {
 
   get heldSlots(): string[] {
     return [...this.#lanes.values()].flatMap(({ held }) => [...held.keys()]);
+  }
+
+  get wants(): Want[] {
+    return [...this.#lanes.values()]
+      .filter(({ slots, tickets }) => slots + tickets > 0)
+      .map(({ name, slots, tickets, weight }) => ({ lane: name, slots, tickets, weight }));
   }
 
   /** Slots that are wanted beyond those that lie ready. */

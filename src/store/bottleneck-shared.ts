@@ -6,11 +6,14 @@ import { toError } from '../words/errors.ts';
 import type { Keys } from '../words/keys.ts';
 import type { Limit, LimitPlan } from '../words/limit.ts';
 import { openBottleneckConnection, type Patch } from './bottleneck-connection.ts';
+import type { Want } from './bottleneck-lanes.ts';
 import { type BottleneckLimiter, openBottleneckLimiter } from './bottleneck-limiter.ts';
-import { fitSizes, type Sizes } from './bottleneck-sizes.ts';
+import { countOf, drainMs, fitSizes, type Sizes, ticketForMs } from './bottleneck-sizes.ts';
 import { SLOT_MS } from './limit-driver.ts';
+import { lookTickets } from './scripts/look-tickets.ts';
 import { type Differ, registerLimits } from './scripts/register-limits.ts';
 import { type BottleneckState, syncBottleneck } from './scripts/sync-bottleneck.ts';
+import { tellBottleneck } from './scripts/tell-bottleneck.ts';
 
 const BEAT_MS = 1_000;
 const DEFINITION_EVERY_MS = 10_000;
@@ -19,6 +22,8 @@ const CLOSED_MAX_MS = 10_000;
 /** Bottleneck tries again with every heartbeat; what takes longer while there is room is stuck. */
 const STUCK_MS = 5_000;
 const STOP_MS = 1_000;
+/** What a pod waits for is forgotten when it has said nothing for three beats. */
+const WANT_VALID_MS = 3 * BEAT_MS;
 
 export interface BottleneckOptions {
   redisUrl: string;
@@ -49,7 +54,8 @@ export interface Wish {
   leaseMs?: number;
   holdMs?: number;
   held?: string;
-  queuedNow?: number;
+  /** It is about to have, for that lane. */
+  tickets?: number;
 }
 
 type What = 'slots' | 'tickets';
@@ -57,8 +63,8 @@ type What = 'slots' | 'tickets';
 export interface SharedEvents {
   /** The state as it is now, whoever asked for it. */
   onState(state: BottleneckState): void;
-  /** What the pod holds, for the beat. */
-  onBeat(): Wish;
+  /** What the pod holds, and what its lanes want, for the beat. */
+  onBeat(): { holds: Wish; wants: Want[] };
   /** The beat has been. */
   onBeaten(): void;
   /** From another pod. */
@@ -70,6 +76,8 @@ export class BottleneckShared {
   tickets: BottleneckLimiter | undefined;
   sizes: Sizes;
   readonly perMs: number;
+  /** The name of the limit that is a count. */
+  readonly #count: string;
   readonly #options: BottleneckOptions;
   readonly #events: SharedEvents;
   readonly #clock: Clock;
@@ -78,6 +86,8 @@ export class BottleneckShared {
   #born = '';
   #definedAtMono = Number.NEGATIVE_INFINITY;
   #beating: Promise<void> | undefined;
+  /** Something changed while a beat was under way, that may have read what was before. */
+  #isBeatDue = false;
   #timer: NodeJS.Timeout;
   #isOpen = false;
   #isStopped = false;
@@ -89,6 +99,7 @@ export class BottleneckShared {
     this.#clock = options.clock;
     this.sizes = fitSizes(plan, {}, 0);
     this.perMs = Math.max(0, ...plan.limits.map(({ perMs }) => perMs));
+    this.#count = plan.limits.find(({ kind }) => kind === 'count')?.name ?? '';
     this.#channel = keys.limitNotice(tag);
     this.#connection = openBottleneckConnection(redisUrl, (error) => this.#fail(error), options.without);
     this.#connection.subscriber.on('message', (channel, text) => this.#hear(channel, text));
@@ -104,7 +115,7 @@ export class BottleneckShared {
   }
 
   async sync(wish: Wish): Promise<BottleneckState> {
-    const { keys, tag, pod } = this.#options;
+    const { keys, tag, pod, plan } = this.#options;
     // A kind that the plan does not have is looked for where the other is.
     const first = this.#id(this.sizes.concurrent === undefined ? 'tickets' : 'slots');
     const ticketSettings = this.sizes.spacingMs === undefined ? first : this.#id('tickets');
@@ -120,6 +131,7 @@ export class BottleneckShared {
         running: `${first}_client_running`,
         seen: `${first}_client_last_seen`,
         holders: keys.bottleneckHolders(tag),
+        uses: keys.limitUses(tag, this.#count),
       },
       {
         client: this.#limiters[0]?.client ?? '',
@@ -130,8 +142,11 @@ export class BottleneckShared {
         closeMs: this.sizes.concurrent === undefined ? Math.min(this.perMs, CLOSED_MAX_MS) : CLOSED_MAX_MS,
         holdMs: Math.ceil(wish.holdMs ?? 0),
         held: wish.held ?? '',
-        queuedNow: wish.queuedNow ?? -1,
         holder: wish.lane === undefined ? '' : `${wish.lane}|${pod}`,
+        tickets: wish.tickets ?? 0,
+        count: this.#count,
+        perMs: this.perMs,
+        sendMs: Math.ceil(ticketForMs(this.perMs) + plan.travelMs),
       },
     );
     // Before its limiters are there, a pod knows of no state that could be lost.
@@ -147,8 +162,9 @@ export class BottleneckShared {
     const limiters = this.#limiters;
     for (const limiter of limiters) limiter.close();
     if (commands.status === 'ready') {
-      const farewell: Promise<unknown>[] = [this.#define([])];
-      if (this.slots) farewell.push(commands.hdel(`${this.#id('slots')}_client_num_queued`, this.slots.client));
+      const farewell: Promise<unknown>[] = [this.#define([]), this.#tellWants([])];
+      // Not dropped: of every client that it knows Bottleneck compares how many it has queued, and its scripts fail on none.
+      if (this.slots) farewell.push(commands.hset(`${this.#id('slots')}_client_num_queued`, this.slots.client, 0));
       const told = Promise.allSettled([...farewell, ...limiters.map((limiter) => limiter.givenBack()), this.#beating]);
       let timer: NodeJS.Timeout | undefined;
       await Promise.race([
@@ -178,7 +194,10 @@ export class BottleneckShared {
     if (channel !== this.#channel || this.#isStopped) return;
     try {
       const notice = JSON.parse(text) as SharedNotice;
-      if (notice.kind === 'changed') this.#beat();
+      if (notice.kind === 'changed') {
+        this.#isBeatDue = this.#beating !== undefined;
+        this.#beat();
+      }
       if (notice.pod !== this.#options.pod) this.#events.onNotice(notice);
     } catch (thrown) {
       this.#fail(new Error(`expected a notice on ${channel}, got ${text.slice(0, 100)}: ${toError(thrown).message}`));
@@ -191,12 +210,17 @@ export class BottleneckShared {
       .catch((error) => this.#fail(toError(error)))
       .finally(() => {
         this.#beating = undefined;
+        if (!this.#isBeatDue) return;
+        this.#isBeatDue = false;
+        this.#beat();
       });
   }
 
   async #beatOnce(): Promise<void> {
-    const { keys, tag, plan } = this.#options;
-    const state = await this.sync({ ...this.#events.onBeat(), queuedNow: this.slots?.queued() ?? -1 });
+    const { keys, tag, plan, without } = this.#options;
+    const { holds, wants } = this.#events.onBeat();
+    const state = await this.sync(holds);
+    await this.#tellWants(wants);
     if (this.#clock.mono() - this.#definedAtMono > DEFINITION_EVERY_MS) {
       await this.#define(plan.limits);
       this.#definedAtMono = this.#clock.mono();
@@ -205,9 +229,33 @@ export class BottleneckShared {
     await this.#resize(fitSizes(plan, fields, state.nowAt));
     for (const limiter of this.#limiters) {
       const hasRoom = limiter === this.tickets || state.used < (this.sizes.concurrent ?? 0);
-      if (limiter.queuedForMs() > STUCK_MS && hasRoom && state.closedMs === 0) this.#rebuild(limiter);
+      const isStuck = limiter.queuedForMs() > STUCK_MS && hasRoom && state.closedMs === 0;
+      if (isStuck && without !== 'recovery') this.#rebuild(limiter);
     }
     this.#events.onBeaten();
+  }
+
+  async #tellWants(wants: Want[]): Promise<void> {
+    const { keys, tag, pod } = this.#options;
+    const slots = this.#id('slots');
+    await tellBottleneck.run(
+      this.#connection.commands,
+      {
+        limits: keys.limits(tag),
+        waiting: keys.limitWaiting(tag),
+        holders: keys.bottleneckHolders(tag),
+        weights: `${slots}_job_weights`,
+        queued: `${slots}_client_num_queued`,
+        seen: `${slots}_client_last_seen`,
+      },
+      {
+        pod,
+        wants: JSON.stringify(wants),
+        validMs: WANT_VALID_MS,
+        client: this.slots?.client ?? '',
+        queuedNow: this.slots?.queued() ?? 0,
+      },
+    );
   }
 
   /** Makes this pod's definition known; none: it leaves. What is lost is Bottleneck's state, which sync watches. */
@@ -221,7 +269,7 @@ export class BottleneckShared {
     for (const one of differ) onDrift(one);
   }
 
-  /** Opens the limiters, or tells them their new size. A stricter count is full for one window, as if it had been used. */
+  /** Opens the limiters, or tells them their new size. */
   async #resize(sizes: Sizes): Promise<void> {
     if (this.#isStopped) return;
     this.sizes = sizes;
@@ -232,8 +280,26 @@ export class BottleneckShared {
     this.#isOpen = true;
     if (concurrent !== undefined) await this.#update('slots', concurrent);
     const before = spacingMs === undefined ? undefined : await this.#update('tickets', spacingMs);
-    const isStricter = before !== undefined && before < (spacingMs ?? 0);
-    if (isStricter) await this.sync({ holdMs: Math.min(this.perMs, CLOSED_MAX_MS) });
+    if (spacingMs !== undefined && before !== undefined && before < spacingMs) await this.#drain(spacingMs);
+  }
+
+  /** A stricter count: nothing starts until what counts already leaves room for it, nor what was granted ahead with the pause before. */
+  async #drain(spacingMs: number): Promise<void> {
+    const { keys, tag, pod, plan } = this.#options;
+    const { aheadMs, batches } = await lookTickets.run(
+      this.#connection.commands,
+      {
+        limits: keys.limits(tag),
+        uses: keys.limitUses(tag, this.#count),
+        settings: `${this.#id('tickets')}_settings`,
+      },
+      { count: this.#count },
+    );
+    const holdMs = Math.max(aheadMs, drainMs(batches, countOf(spacingMs, this.perMs, plan.travelMs), spacingMs));
+    if (holdMs === 0) return;
+    const held = JSON.stringify({ reason: `${this.#count} became smaller: what counts already has to end`, who: pod });
+    await this.sync({ holdMs, held });
+    this.tell({ kind: 'held', forMs: holdMs });
   }
 
   /** Answers what was there before, when it was another. */

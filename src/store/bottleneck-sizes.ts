@@ -27,6 +27,30 @@ export function spacingMs(count: number, perMs: number, travelMs: number): numbe
   return (perMs + ticketForMs(perMs) + travelMs + 1) / count;
 }
 
+/** The count that such a spacing keeps. */
+export function countOf(spacing: number, perMs: number, travelMs: number): number {
+  return Math.round((perMs + ticketForMs(perMs) + travelMs + 1) / spacing);
+}
+
+/**
+ * For how long nothing may start, so that what counts now and one ticket every `spacingMs` from then on are never more than
+ * `count`: the ticket that makes it `count` again with the last `n` that count now starts when the first of those ends.
+ */
+export function drainMs(
+  batches: readonly { endsInMs: number; count: number }[],
+  count: number,
+  spacing: number,
+): number {
+  let after = 0;
+  let lasting = 0;
+  for (const batch of [...batches].sort((a, b) => b.endsInMs - a.endsInMs)) {
+    lasting += batch.count;
+    after = Math.max(after, batch.endsInMs - Math.max(0, count - lasting) * spacing);
+    if (lasting >= count) break;
+  }
+  return Math.ceil(after);
+}
+
 export function fitSizes(plan: LimitPlan, fields: Record<string, string>, nowAt: number): Sizes {
   const limits = [...plan.limits, ...definitions(fields, nowAt)].filter(({ byAgent }) => !byAgent);
   const sizeOf = ({ name, size }: Limit) => ordered(fields[`set:${name}`], nowAt) ?? size;

@@ -56,7 +56,10 @@ class BottleneckDriver implements LimitDriver {
     this.#pod = options.pod;
     this.#shared = new BottleneckShared(options, {
       onState: (state) => this.#learn(state),
-      onBeat: () => ({ renewed: this.#lanes.readySlots, checked: this.#lanes.heldSlots }),
+      onBeat: () => ({
+        holds: { renewed: this.#lanes.readySlots, checked: this.#lanes.heldSlots },
+        wants: this.#lanes.wants,
+      }),
       onBeaten: () => this.#goOn(),
       onNotice: (notice) => this.#hear(notice),
     });
@@ -79,7 +82,8 @@ class BottleneckDriver implements LimitDriver {
     if (kept.length + fetched.length + taken.tickets.length > 0) {
       // Held from now on, so that meanwhile a beat looks after them.
       for (const piece of taken.slots) lane.held.set(piece.id, { piece, sinceMono: askedMono });
-      const state = await this.#shared.sync({ renewed: [...kept, ...fetched], lane: lane.name }).catch((error) => {
+      const asked = { renewed: [...kept, ...fetched], lane: lane.name, tickets: taken.tickets.length };
+      const state = await this.#shared.sync(asked).catch((error) => {
         this.#undo(lane, taken, new Set(fetched));
         throw error;
       });

@@ -15,31 +15,37 @@ const since = <E extends { beganMs: number }>(entries: E[], atMs: number) =>
   entries.filter(({ beganMs }) => beganMs > atMs);
 
 describe('a pod', () => {
-  it('killed gives its slots back when their lease ends; one stopped for longer comes back; unpatched it is lost (twin)', async ({
+  it('killed gives its slots back when their lease ends; stopped for longer it comes back and begins nothing with what it had', async ({
     world,
   }) => {
     const patched = await usersOf(world, 'patched', [concurrent(4)]);
     const stock = await usersOf(world, 'stock', [concurrent(4)]);
+    const careless = await usersOf(world, 'careless', [concurrent(4)]);
     for (const pod of ['killed', 'stopped', 'other']) patched.add(pod, { works: [work(4, 50)] });
     for (const pod of ['stopped', 'other']) stock.add(pod, { works: [work(4, 50)], without: 'recovery' });
+    // Alone, so that it has them all.
+    careless.add('stopped', { works: [{ ...work(4, 50), isCareless: true }] });
     for (const pod of ['killed', 'stopped', 'other']) await patched.begun(pod, 0, 5);
     for (const pod of ['stopped', 'other']) await stock.begun(pod, 0, 5);
+    await careless.begun('stopped', 0, 9);
     patched.kill('killed');
-    for (const users of [patched, stock]) users.signal('stopped', 'SIGSTOP');
-    const stoppedMs = machineMs();
-    await vi.waitUntil(() => machineMs() > stoppedMs + 17_000, { timeout: 20_000, interval: 100 });
+    for (const users of [patched, stock, careless]) users.pause('stopped');
+    const pausedMs = machineMs();
+    careless.add('other', { works: [work(4, 50)] });
+    await vi.waitUntil(() => machineMs() > pausedMs + 17_000, { timeout: 20_000, interval: 100 });
     const fullMs = machineMs();
-    await vi.waitUntil(() => mostAtOnce(since(patched.entries(), fullMs)) === 4, { timeout: 5_000, interval: 100 });
-    for (const users of [patched, stock]) users.signal('stopped', 'SIGCONT');
+    for (const users of [patched, careless]) {
+      await vi.waitUntil(() => mostAtOnce(since(users.entries(), fullMs)) === 4, { timeout: 5_000, interval: 100 });
+    }
+    for (const users of [patched, stock, careless]) users.wake('stopped');
     const wokenMs = machineMs();
     await patched.begun('stopped', wokenMs, 10);
-    await patched.stop();
-    stock.kill('stopped');
-    stock.kill('other');
-    // What ran when it was stopped is written down as ended when it woke: it did nothing meanwhile.
-    const ran = patched.entries().filter(({ beganMs, endedMs }) => !(beganMs < stoppedMs && endedMs > wokenMs));
-    expect(mostAtOnce(ran)).toBe(4);
-    expect(stock.entries().filter(({ pod, beganMs }) => pod === 'stopped' && beganMs > wokenMs + 300)).toEqual([]);
+    await Promise.all([patched.stop(), careless.stop()]);
+    for (const pod of ['stopped', 'other']) stock.kill(pod);
+    expect(mostAtOnce(patched.entries())).toBe(4);
+    expect(mostAtOnce(careless.entries()), 'of those that do not look at their deadline (twin)').toBeGreaterThan(4);
+    const late = stock.entries().filter(({ pod, beganMs }) => pod === 'stopped' && beganMs > wokenMs + 300);
+    expect(late, 'unpatched it is lost (twin)').toEqual([]);
   });
 });
 

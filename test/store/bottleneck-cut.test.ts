@@ -2,51 +2,27 @@
 
 import { expect, vi } from 'vitest';
 import type { Patch } from '../../src/store/bottleneck-connection.ts';
-import { openBottleneckDriver } from '../../src/store/limit-bottleneck.ts';
-import type { Ask } from '../../src/store/limit-driver.ts';
-import { systemClock } from '../../src/words/clock.ts';
 import { it, type World } from '../support/world.ts';
+import { asks, openHeard, TAG } from './bottleneck-driver.ts';
 import { concurrent, perSecond } from './limit-users.ts';
 import { type SwallowingProxy, swallowingProxy } from './swallowing-proxy.ts';
 
-const ASK: Ask = {
-  lane: 'a',
-  weight: 1,
-  slots: 0,
-  tickets: 0,
-  freed: [],
-  unsent: [],
-  sent: [],
-  kept: [],
-  wired: [],
-  unit: 1,
-};
-
 /** A pod that uses its limits through the proxy, and how often it has had a slot and a ticket. */
 async function openThrough(world: World, proxy: SwallowingProxy, without?: Patch) {
-  const driver = openBottleneckDriver({
-    redisUrl: proxy.url,
-    keys: world.keys,
-    tag: 'forum',
-    pod: 'p0',
-    plan: { driver: 'bottleneck', limits: [concurrent(2), perSecond(50)], travelMs: 10 },
-    clock: systemClock,
-    without,
-  });
+  const driver = openHeard(world, 'p0', [concurrent(2), perSecond(50)], { redisUrl: proxy.url, without });
   const using = { proxy, driver, had: 0, isOver: false };
   let freed: readonly string[] = [];
   const use = async () => {
     while (!using.isOver) {
-      const granted = await driver.ask({ ...ASK, slots: 1, tickets: 1, freed }).catch(() => undefined);
+      const granted = await driver.ask(asks({ slots: 1, tickets: 1, freed })).catch(() => undefined);
       freed = granted?.slots ?? [];
       if (freed.length > 0 && granted?.tickets) using.had++;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   };
   void use();
-  world.defer(async () => {
+  world.defer(() => {
     using.isOver = true;
-    await driver.stop();
   });
   return using;
 }
@@ -81,7 +57,7 @@ it('a connection cut with commands in flight: what waited hears of it, and slots
     const { had } = using;
     await vi.waitUntil(() => using.had >= had + 5, { timeout: 10_000 });
   }
-  const settings = `${world.keys.bottleneck('forum', 'slots')}_settings`;
+  const settings = `${world.keys.bottleneck(TAG, 'slots')}_settings`;
   using.isOver = true;
   await using.driver.stop();
   expect(Number(await world.redis.hget(settings, 'running'))).toBeLessThanOrEqual(2);

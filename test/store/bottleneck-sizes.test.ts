@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fitSizes, spacingMs, ticketForMs } from '../../src/store/bottleneck-sizes.ts';
+import { countOf, drainMs, fitSizes, spacingMs, ticketForMs } from '../../src/store/bottleneck-sizes.ts';
 import type { LimitPlan } from '../../src/words/limit.ts';
 import { concurrent, perSecond } from './limit-users.ts';
 
@@ -63,5 +63,46 @@ describe('a spacing', () => {
     const perMs = 1_000;
     const spacing = perMs / 20;
     expect(20 * spacing - (ticketForMs(perMs) + 10)).toBeLessThan(perMs);
+  });
+});
+
+describe('a count made smaller', () => {
+  const perMs = 60_000;
+  const change = fc.record({
+    before: fc.integer({ min: 2, max: 100 }),
+    after: fc.integer({ min: 1, max: 99 }),
+    // Which of those that the count before let through were sent: one for each that is true.
+    sent: fc.array(fc.boolean(), { minLength: 1, maxLength: 100 }),
+  });
+
+  /** The most that count at once from the change on, when the next starts after `drain`. */
+  function mostCounting(
+    { before, after, sent }: { before: number; after: number; sent: boolean[] },
+    drain: typeof drainMs,
+  ): number {
+    const counting = spacingMs(1, perMs, 10);
+    const batches = sent.flatMap((isSent, index) => {
+      const endsInMs = counting - index * spacingMs(before, perMs, 10);
+      return isSent && endsInMs > 0 ? [{ endsInMs, count: 1 }] : [];
+    });
+    const spacing = spacingMs(after, perMs, 10);
+    const firstMs = drain(batches, countOf(spacing, perMs, 10), spacing);
+    const counts = Array.from({ length: after }, (_, index) => {
+      const atMs = firstMs + index * spacing;
+      return index + 1 + batches.filter(({ endsInMs }) => endsInMs > atMs).length;
+    });
+    return Math.max(...counts);
+  }
+
+  it('is never passed with what counts already, however much that is; without a pause it is (twin)', () => {
+    fc.assert(fc.property(change, (given) => mostCounting(given, drainMs) <= given.after));
+    const full = { before: 60, after: 30, sent: Array.from({ length: 60 }, () => true) };
+    expect(mostCounting(full, drainMs)).toBe(30);
+    expect(mostCounting(full, () => 0)).toBeGreaterThan(30);
+  });
+
+  it('by nothing counted already pauses for nothing', () => {
+    expect(drainMs([], 5, 12_000)).toBe(0);
+    expect(drainMs([{ endsInMs: 24_000, count: 1 }], 5, 12_000)).toBe(0);
   });
 });

@@ -13,6 +13,8 @@ export interface Work {
   weight?: number;
   parallel: number;
   workMs: number;
+  /** Goes on with slots whose time is over, to show what looking is for. */
+  isCareless?: boolean;
   /** Called at the begin of each; answers what to call at its end. */
   begin: () => () => void;
 }
@@ -30,6 +32,7 @@ export interface Desk {
 }
 
 const now = () => systemClock.mono();
+const isOver = (slot: Slot) => slot.untilMono - MARGIN_MS < now();
 
 export function runDesk(driver: LimitDriver, work: Work): Desk {
   const hasSlots = driver.plan.limits.some(({ kind }) => kind === 'concurrent');
@@ -50,10 +53,10 @@ export function runDesk(driver: LimitDriver, work: Work): Desk {
     const end = work.begin();
     busy++;
     counts.begun++;
-    let isOver = false;
+    let hasEnded = false;
     const over = () => {
-      if (isOver) return;
-      isOver = true;
+      if (hasEnded) return;
+      hasEnded = true;
       clearTimeout(ending);
       end();
       busy--;
@@ -61,7 +64,8 @@ export function runDesk(driver: LimitDriver, work: Work): Desk {
     };
     const ending = setTimeout(() => {
       over();
-      if (slot && slots.has(slot.id) && (isContended || isStopped)) giveBack(slot);
+      const isLate = work.isCareless && slot && isOver(slot);
+      if (slot && slots.has(slot.id) && (isContended || isStopped) && !isLate) giveBack(slot);
       kick();
     }, work.workMs);
     if (slot) slot.end = over;
@@ -81,7 +85,7 @@ export function runDesk(driver: LimitDriver, work: Work): Desk {
 
   function beginAll(): void {
     if (isStopped) return;
-    for (const slot of slots.values()) if (slot.untilMono - MARGIN_MS < now()) lose(slot);
+    for (const slot of slots.values()) if (isOver(slot) && !work.isCareless) lose(slot);
     const idle = [...slots.values()].filter(({ end }) => !end);
     while (busy < work.parallel && (!hasSlots || idle.length > 0)) {
       if (hasTickets && (tickets.count === 0 || now() >= tickets.untilMono)) break;

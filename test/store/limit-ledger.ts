@@ -9,8 +9,11 @@ export interface Entry {
   endedMs: number;
 }
 
-/** What has no end was running when its pod was killed, `killedMs` by pod, or runs still. */
-export function readLedger(file: string, killedMs: Record<string, number> = {}): Entry[] {
+/**
+ * What ran when its pod was killed or stopped, `haltedMs` by pod, ended then: a pod that wakes writes the end of such work down when
+ * it wakes, before anybody else knows that it is awake, and it did nothing meanwhile. What else has no end runs still.
+ */
+export function readLedger(file: string, haltedMs: Record<string, number[]> = {}): Entry[] {
   const entries = new Map<string, Entry>();
   let lines: string[] = [];
   try {
@@ -20,9 +23,12 @@ export function readLedger(file: string, killedMs: Record<string, number> = {}):
     const [pod = '', lane = '', id, what, at] = line.split(' ');
     const entry = entries.get(`${pod} ${lane} ${id}`);
     if (what === 'begin') {
-      const endedMs = killedMs[pod] ?? Number.POSITIVE_INFINITY;
-      entries.set(`${pod} ${lane} ${id}`, { pod, lane, beganMs: Number(at), endedMs });
+      entries.set(`${pod} ${lane} ${id}`, { pod, lane, beganMs: Number(at), endedMs: Number.POSITIVE_INFINITY });
     } else if (entry) entry.endedMs = Number(at);
+  }
+  for (const entry of entries.values()) {
+    const halts = haltedMs[entry.pod]?.filter((atMs) => atMs > entry.beganMs) ?? [];
+    entry.endedMs = Math.min(entry.endedMs, ...halts);
   }
   return [...entries.values()].sort((a, b) => a.beganMs - b.beganMs);
 }

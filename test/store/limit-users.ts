@@ -35,9 +35,10 @@ export interface UserOptions {
 export interface Users {
   add(pod: string, options: UserOptions): ChildProcess;
   entries(): Entry[];
-  /** Kills it, and counts what it ran until now. */
+  /** Both count what it ran until now. */
   kill(pod: string): void;
-  signal(pod: string, signal: NodeJS.Signals): void;
+  pause(pod: string): void;
+  wake(pod: string): void;
   /** Resolves when work has begun after that instant, by that pod, that often. */
   begun(pod: string, sinceMs: number, times?: number): Promise<void>;
   /** Ends them as a deploy would. */
@@ -47,7 +48,11 @@ export interface Users {
 export async function usersOf(world: World, tag: string, limits: Limit[]): Promise<Users> {
   const file = join(await world.folder(), 'ledger');
   const children = new Map<string, ChildProcess>();
-  const killedMs: Record<string, number> = {};
+  const haltedMs: Record<string, number[]> = {};
+  const halt = (pod: string, signal: NodeJS.Signals) => {
+    children.get(pod)?.kill(signal);
+    haltedMs[pod] = [...(haltedMs[pod] ?? []), machineMs()];
+  };
   const exited = (child: ChildProcess) =>
     child.exitCode !== null || child.signalCode !== null ? undefined : new Promise((done) => child.once('exit', done));
   world.defer(async () => {
@@ -66,13 +71,11 @@ export async function usersOf(world: World, tag: string, limits: Limit[]): Promi
       children.set(pod, child);
       return child;
     },
-    entries: () => readLedger(file, killedMs),
-    kill(pod) {
-      children.get(pod)?.kill('SIGKILL');
-      killedMs[pod] = machineMs();
-    },
-    signal(pod, signal) {
-      children.get(pod)?.kill(signal);
+    entries: () => readLedger(file, haltedMs),
+    kill: (pod) => halt(pod, 'SIGKILL'),
+    pause: (pod) => halt(pod, 'SIGSTOP'),
+    wake(pod) {
+      children.get(pod)?.kill('SIGCONT');
     },
     async begun(pod, sinceMs, times = 1) {
       const found = () => users.entries().filter((entry) => entry.pod === pod && entry.beganMs > sinceMs).length;

@@ -1,6 +1,7 @@
 -- Brings a pod and Bottleneck's state in Redis into step, at one instant by Redis's clock: makes leases anew, tells which
 -- slots are held no more, whether anybody may be let through now, and who else waits. Nothing is handed out without it.
--- Bottleneck's own figures are put right where a lost reply made them wrong: what runs, and how many this pod has queued.
+-- Bottleneck's own figure of what runs is put right where a lost reply made it wrong. What is handed out is written down for
+-- whoever looks, tickets as ask-permits.lua does it.
 -- KEYS[1] limits
 -- KEYS[2] slotSettings
 -- KEYS[3] ticketSettings
@@ -9,7 +10,8 @@
 -- KEYS[6] queued
 -- KEYS[7] running
 -- KEYS[8] seen
--- KEYS[9] holders   slot -> '<lane>|<pod>', for whoever looks
+-- KEYS[9] holders   slot -> '<lane>|<pod>'
+-- KEYS[10] uses     of the count
 -- ARGV[1] client
 -- ARGV[2] leaseMs
 -- ARGV[3] renewed   JSON list of slots
@@ -18,8 +20,11 @@
 -- ARGV[6] closeMs   for how long nothing is granted when the state was lost
 -- ARGV[7] holdMs    nobody is let through for so long from now; 0 for no wish
 -- ARGV[8] held      JSON of why
--- ARGV[9] queuedNow how many this pod has queued; -1 leaves what is there
--- ARGV[10] holder   '<lane>|<pod>' of those renewed; '' for nobody yet
+-- ARGV[9] holder    '<lane>|<pod>' of those renewed; '' for nobody yet
+-- ARGV[10] tickets  how many it is about to have
+-- ARGV[11] count    the limit they are of
+-- ARGV[12] perMs    of that limit
+-- ARGV[13] sendMs   for how long from now they may arrive
 -- Answers the instant, the birth of the state, for how long nobody is let through, how many other pods wait for slots, how many
 -- use the limit at all, what is used, and the lost slots.
 local limits, expirations, client = KEYS[1], KEYS[4], ARGV[1]
@@ -51,21 +56,34 @@ local function lease(slots, ms, holder)
     end
   end
 end
-lease(cjson.decode(ARGV[3]), tonumber(ARGV[2]), ARGV[10])
+lease(cjson.decode(ARGV[3]), tonumber(ARGV[2]), ARGV[9])
 lease(cjson.decode(ARGV[4]), 0, '')
 local used = redis.call('HLEN', KEYS[5])
 if redis.call('HEXISTS', KEYS[2], 'running') == 1 then redis.call('HSET', KEYS[2], 'running', used) end
-if tonumber(ARGV[9]) >= 0 then
-  if redis.call('ZSCORE', KEYS[8], client) then redis.call('HSET', KEYS[6], client, ARGV[9]) end
-  for _, slot in ipairs(redis.call('HKEYS', KEYS[9])) do
-    if redis.call('HEXISTS', KEYS[5], slot) == 0 then redis.call('HDEL', KEYS[9], slot) end
-  end
-end
 redis.call('PEXPIRE', KEYS[9], 60000)
+local tickets, shutMs = tonumber(ARGV[10]), math.max(0, closed, hold)
+if tickets > 0 and shutMs == 0 then
+  local perMs, lane, used = tonumber(ARGV[12]), ARGV[9]:match('^[^|]*'), 'used:' .. ARGV[11]
+  local function use(member, n)
+    local of = member:match('^[^|]*')
+    if redis.call('HINCRBY', limits, 'n:' .. ARGV[11] .. '|' .. member, n) <= 0 then redis.call('HDEL', limits, 'n:' .. ARGV[11] .. '|' .. member) end
+    redis.call('HINCRBY', limits, used, n)
+    redis.call('HINCRBY', limits, used .. '|' .. of, n)
+  end
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[10], '-inf', now, 'LIMIT', 0, 500)) do
+    redis.call('ZREM', KEYS[10], member)
+    use(member, -tonumber(redis.call('HGET', limits, 'n:' .. ARGV[11] .. '|' .. member) or 0))
+  end
+  local grain = math.max(1, math.floor(perMs / 1000))
+  local score = math.ceil((now + tonumber(ARGV[13])) / grain) * grain + perMs
+  local member = string.format('%s|%.0f', lane, score)
+  redis.call('ZADD', KEYS[10], score, member)
+  use(member, tickets)
+end
 local waiting, active = 0, 0
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[8], now - 3000, '+inf')) do
   local isWaiting = tonumber(redis.call('HGET', KEYS[6], other) or 0) > 0
   if isWaiting and other ~= client then waiting = waiting + 1 end
   if isWaiting or tonumber(redis.call('ZSCORE', KEYS[7], other) or 0) > 0 then active = active + 1 end
 end
-return { now, born, math.max(0, closed, hold), waiting, active, used, lost }
+return { now, born, shutMs, waiting, active, used, lost }

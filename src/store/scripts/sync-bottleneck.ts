@@ -15,8 +15,33 @@ export interface BottleneckState {
 
 export const syncBottleneck = defineScript({
   file: new URL('./sync-bottleneck.lua', import.meta.url),
-  keys: ['limits', 'slotSettings', 'ticketSettings', 'expirations', 'weights', 'queued', 'running', 'seen', 'holders'],
-  args: ['client', 'leaseMs', 'renewed', 'checked', 'known', 'closeMs', 'holdMs', 'held', 'queuedNow', 'holder'],
+  keys: [
+    'limits',
+    'slotSettings',
+    'ticketSettings',
+    'expirations',
+    'weights',
+    'queued',
+    'running',
+    'seen',
+    'holders',
+    'uses',
+  ],
+  args: [
+    'client',
+    'leaseMs',
+    'renewed',
+    'checked',
+    'known',
+    'closeMs',
+    'holdMs',
+    'held',
+    'holder',
+    'tickets',
+    'count',
+    'perMs',
+    'sendMs',
+  ],
   reply(raw): BottleneckState {
     const [nowAt, born, closedMs, podsWaiting, podsActive, used, lost] = raw as [
       number,
