@@ -6,7 +6,7 @@ import type { Redis } from '../store/connect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { callParked } from '../store/scripts/call-parked.ts';
 import { JOB_FIELDS, type Keys } from '../words/keys.ts';
-import { startOfWait } from './limit-lines.ts';
+import { startOfHeld, startOfWait } from './limit-lines.ts';
 
 /** Asked and sent away again, a job costs Redis 0.2 ms: called in a row, they take 4 % of its time. */
 const STEP_MS = 5;
@@ -28,7 +28,16 @@ export interface LimitCall {
 /** Answers how many come sooner. */
 export async function callForLimit(call: LimitCall): Promise<number> {
   await forgetLine(call);
-  const counts = await Promise.all(call.queues.map((queue) => callLane(queue, startOfWait(call.limit, call.upstream))));
+  return callParkedFor(call.queues, startOfWait(call.limit, call.upstream));
+}
+
+/** Those who found it held. Who met the answer that began the hold keeps the instant that the upstream told it. */
+export function callForHold(queues: readonly LaneQueue[], upstream: string): Promise<number> {
+  return callParkedFor(queues, startOfHeld(upstream));
+}
+
+async function callParkedFor(queues: readonly LaneQueue[], reason: string): Promise<number> {
+  const counts = await Promise.all(queues.map((queue) => callLane(queue, reason)));
   return counts.reduce((sum, count) => sum + count, 0);
 }
 

@@ -1,7 +1,7 @@
 // An upstream's limits in words, one line per thing: `limits`, `why` and `doctor` say the same.
 
 import { formatDuration } from '../words/duration.ts';
-import type { Drift } from './limit-definitions.ts';
+import type { Drift, DriverSplit } from './limit-definitions.ts';
 import type { LimitSeen, LimitsSeen } from './limit-look.ts';
 
 const MAX_NAMES = 5;
@@ -16,6 +16,7 @@ export function some(names: readonly string[]): string {
  * holder: '990 of 1000 tokens-per-1m are in use (40 under way: publish on pod-1 40)'.
  */
 export function sayUse({ limit, inUse, size, agent, underWay, holders, byLane }: LimitSeen): string {
+  if (inUse === null) return `it is not known with bottleneck how many of ${size} ${limit} are in use`;
   const by = some(holders.length > 0 ? holders.map((h) => `${h.lane} on ${h.pod} ${h.count}`) : byLane.map(sayLane));
   const ofAgent = agent === null ? '' : ` of agent ${agent}`;
   const whose = underWay && underWay < inUse ? `${underWay} under way: ${by}` : by;
@@ -25,6 +26,11 @@ export function sayUse({ limit, inUse, size, agent, underWay, holders, byLane }:
 /** What the reason begins with of a job that is parked for a limit taken with it; by this it is found again. */
 export function startOfWait(limit: string, upstream: string): string {
   return `limit '${limit}' of ${upstream}:`;
+}
+
+/** As above, of a job that was sent away because nobody was let through. */
+export function startOfHeld(upstream: string): string {
+  return `${upstream} lets nobody through`;
 }
 
 export function sayLane({ lane, count }: LimitSeen['byLane'][number]): string {
@@ -45,6 +51,32 @@ export function sayHold({ hold, seenAt }: LimitsSeen): string | undefined {
   const by = hold.who === null ? '' : ` by ${hold.who}`;
   return `nobody is let through${forMore(hold.untilAt, seenAt)}, told${by}: ${hold.reason ?? 'no reason given'}`;
 }
+
+/** How a hold is ended by hand. */
+export function sayRelease(upstream: string): string {
+  return `lanekeeper limits ${upstream} reset hold --reason ...`;
+}
+
+/** 'driver is scripts on p1, p2 and bottleneck on p3: two would each grant the whole limit, so p3 is granted nothing …'. */
+export function saySplit({ granting, waiting }: DriverSplit): string {
+  const [here, there] = [some(granting.pods), some(waiting.pods)];
+  const are = waiting.pods.length > 1 ? 'are' : 'is';
+  return `driver is ${granting.driver} on ${here}, and ${waiting.driver} on ${there}: ${there} ${are} granted nothing while ${here} run`;
+}
+
+/** What to do about it. */
+export const SPLIT_TODO = 'stop the pods of one driver, or give all of them one definition and restart them';
+
+/** A lane whose attempts need more at once than there is: it stands still, and no wait ends that. */
+export function sayTooSmall(
+  lane: string,
+  requests: number,
+  { limit, size }: Pick<LimitSeen, 'limit' | 'size'>,
+): string {
+  return `lane ${lane} needs ${requests} ${limit} at once (its requests), and ${size} is all there is: it never runs`;
+}
+
+export const TOO_SMALL_TODO = 'raise the limit, or lower requests of the lane';
 
 export function sayClosed({ closedUntilAt, seenAt }: LimitsSeen): string | undefined {
   return closedUntilAt === null

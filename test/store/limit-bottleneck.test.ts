@@ -148,7 +148,7 @@ describe('a pod', () => {
     await first.ask(asks({ freed: slots }));
     await first.stop();
     expect(await slotsOf(second, 2)).toHaveLength(2);
-    expect(await world.redis.hexists(world.keys.limits(TAG), 'def:p0')).toBe(0);
+    expect(await world.redis.hexists(world.keys.limitDefinitions(TAG), 'def:p0')).toBe(0);
   });
 });
 
@@ -156,7 +156,7 @@ describe('a hold', () => {
   it('reaches every pod at once, until its end', async ({ world }) => {
     const [first, second] = [open(world, 'p0', [concurrent(2)]), open(world, 'p1', [concurrent(2)])];
     await slotsOf(first, 1);
-    await vi.waitUntil(async () => (await world.redis.hkeys(world.keys.limits(TAG))).includes('def:p1'));
+    await vi.waitUntil(async () => (await world.redis.hkeys(world.keys.limitDefinitions(TAG))).includes('def:p1'));
     const heldMs = machineMs();
     await first.hold(1_500, '429 with Retry-After');
     await vi.waitUntil(() => second.notices.some(({ kind }) => kind === 'held'), { timeout: 1_000 });

@@ -5,7 +5,7 @@
 -- KEYS[3] slots the sorted set of what is held of `concurrent`
 -- ARGV[1] ask JSON, see ask-permits.ts
 -- ARGV[2] channel the notices' channel
--- Answers { 'gone' } when the upstream's state is not here or of another run of Redis, or { slot ids, batch, tickets, lost ids, again in ms, contended 0|1 }.
+-- Answers { 'gone' } when the upstream's state is not here, of another run of Redis, or not as the pod knows it, or { slot ids, batch, tickets, lost ids, again in ms, contended 0|1 }.
 local hash, waiting, slotsKey = KEYS[1], KEYS[2], KEYS[3]
 local ask = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
@@ -13,7 +13,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local self = ask.lane .. '|' .. ask.pod
 
 -- The limits, at the sizes that hold now.
-local fields = { 'born', 'closed', 'hold', 'run' }
+local fields = { 'born', 'closed', 'hold', 'run', 'rev' }
 for _, name in ipairs(ask.limits) do
   fields[#fields + 1] = 'lim:' .. name
   fields[#fields + 1] = 'set:' .. name
@@ -25,11 +25,12 @@ if not values[1] then return { 'gone' } end
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and info:match('run_id:(%x+)') or ''
 if values[4] ~= run then return { 'gone' } end
+if ask.rev and ask.rev ~= tonumber(values[5] or 0) then return { 'gone' } end
 local shutUntil = math.max(tonumber(values[2] or 0), tonumber(values[3] or 0))
 local slots
 local counts = {}
 for index, name in ipairs(ask.limits) do
-  local at = 2 + index * 3
+  local at = 3 + index * 3
   if not values[at] then return { 'gone' } end
   local kind, size, per = values[at]:match('^(%S+) (%S+) (%S+)')
   local limit = { name = name, size = tonumber(size), per = tonumber(per), used = tonumber(values[at + 2] or 0) }
