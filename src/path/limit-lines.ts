@@ -23,14 +23,11 @@ export function sayUse({ limit, inUse, size, agent, underWay, holders, byLane }:
   return `${inUse} of ${size} ${limit} are in use${ofAgent}${whose === '' ? '' : ` (${whose})`}`;
 }
 
+export const START_OF_WAIT = "limit '";
+
 /** What the reason begins with of a job that is parked for a limit taken with it; by this it is found again. */
 export function startOfWait(limit: string, upstream: string): string {
-  return `limit '${limit}' of ${upstream}:`;
-}
-
-/** As above, of a job that was sent away because nobody was let through. */
-export function startOfHeld(upstream: string): string {
-  return `${upstream} lets nobody through`;
+  return `${START_OF_WAIT}${limit}' of ${upstream}:`;
 }
 
 export function sayLane({ lane, count }: LimitSeen['byLane'][number]): string {
@@ -57,15 +54,16 @@ export function sayRelease(upstream: string): string {
   return `lanekeeper limits ${upstream} reset hold --reason ...`;
 }
 
-/** 'driver is scripts on p1, p2 and bottleneck on p3: two would each grant the whole limit, so p3 is granted nothing …'. */
+/** 'driver scripts on p1 and bottleneck on p2: together they would let twice as much through, so p2 gets nothing until …'. */
 export function saySplit({ granting, waiting }: DriverSplit): string {
-  const [here, there] = [some(granting.pods), some(waiting.pods)];
-  const are = waiting.pods.length > 1 ? 'are' : 'is';
-  return `driver is ${granting.driver} on ${here}, and ${waiting.driver} on ${there}: ${there} ${are} granted nothing while ${here} run`;
+  const [first, other] = [some(granting.pods), some(waiting.pods)];
+  const gets = waiting.pods.length > 1 ? 'get' : 'gets';
+  const drivers = `driver ${granting.driver} on ${first} and ${waiting.driver} on ${other}`;
+  return `${drivers}: together they would let twice as much through, so ${other} ${gets} nothing until ${first} stopped`;
 }
 
 /** What to do about it. */
-export const SPLIT_TODO = 'stop the pods of one driver, or give all of them one definition and restart them';
+export const SPLIT_TODO = 'give all pods one driver and restart those that differ, or stop them';
 
 /** A lane whose attempts need more at once than there is: it stands still, and no wait ends that. */
 export function sayTooSmall(
@@ -81,7 +79,7 @@ export const TOO_SMALL_TODO = 'raise the limit, or lower requests of the lane';
 export function sayClosed({ closedUntilAt, seenAt }: LimitsSeen): string | undefined {
   return closedUntilAt === null
     ? undefined
-    : `Redis lost what was in use: nothing is granted${forMore(closedUntilAt, seenAt)}`;
+    : `what was in use is not known (Redis lost it, or the other driver kept it): nothing is granted${forMore(closedUntilAt, seenAt)}`;
 }
 
 export function sayDrift({ limit, sizes }: Drift): string {

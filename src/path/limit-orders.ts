@@ -112,7 +112,7 @@ export async function releaseLimits(order: LimitOrder): Promise<HoldReleased> {
   }
   const { leftMs, who: toldBy, reason: told } = released;
   await order.append('limit.released', { upstream: name, reason, leftMs, toldBy, told });
-  return { upstream: name, leftMs, toldBy, told, called: await callForHold(queues, name) };
+  return { upstream: name, leftMs, toldBy, told, called: await callForHold(queues) };
 }
 
 /** Limits that a pod takes before it fetches park nobody: it hears of the order itself. */

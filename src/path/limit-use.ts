@@ -65,8 +65,9 @@ async function lookAtShared({ redis, keys, tag, driver, fields }: Scene, { name,
   );
   const tickets = names.map((lane, index) => ({ lane, count: ofLanes[index] ?? 0 }));
   const byLane = sumByLane(isSlots ? use.holders : tickets);
-  const inUse = driver === 'bottleneck' && !isSlots ? null : use.inUse;
-  return { defined, override, use: { agent: null, underWay: null, ...use, inUse, byLane }, agents: [] };
+  // What our scripts counted before Bottleneck took over may lie there still, and is only a part.
+  if (driver === 'bottleneck' && !isSlots) return { defined, override, use: NOT_KNOWN, agents: [] };
+  return { defined, override, use: { agent: null, underWay: null, ...use, byLane }, agents: [] };
 }
 
 async function lookAtOwn({ redis, keys, tag, agents }: Scene, { name, kind, byAgent }: Limit): Promise<LimitUses> {
@@ -97,6 +98,7 @@ async function lookAtOwn({ redis, keys, tag, agents }: Scene, { name, kind, byAg
   return { defined, override, use: seen[0] ?? UNUSED, agents: byAgent ? seen.filter(isInUse) : [] };
 }
 
+const NOT_KNOWN: LimitUse = { agent: null, inUse: null, underWay: null, freesAt: null, byLane: [], holders: [] };
 const UNUSED: LimitUse = { agent: null, inUse: 0, underWay: 0, freesAt: null, byLane: [], holders: [] };
 
 const isInUse = ({ inUse }: LimitUse) => inUse !== null && inUse > 0;

@@ -58,8 +58,8 @@ export function findParkedWait(seen: LimitsSeen): LimitWait {
 }
 
 /** An instant only where there is one: when a permit comes free, nobody knows who gets it. */
-export function untilOf({ hold, closedUntilAt, split, tooSmall }: LimitWait): number | null {
-  if (split || tooSmall) return null;
+export function untilOf({ hold, closedUntilAt, tooSmall }: LimitWait): number | null {
+  if (tooSmall) return null;
   const instants = [hold?.untilAt, closedUntilAt].filter((at) => typeof at === 'number');
   return instants.length > 0 ? Math.max(...instants) : null;
 }

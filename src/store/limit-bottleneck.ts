@@ -43,6 +43,7 @@ class BottleneckDriver implements LimitDriver {
   #podsActive = 1;
   #used = 0;
   #batches = 0;
+  #holding = 0;
   #closedUntilMono = 0;
   #courtesyUntilMono = 0;
   #wantedAtMono = 0;
@@ -111,7 +112,10 @@ class BottleneckDriver implements LimitDriver {
   async hold(forMs: number, reason: string): Promise<boolean> {
     const isNews = this.#clock.mono() + forMs > this.#closedUntilMono + 100;
     this.#close(forMs);
-    await this.#shared.sync({ holdMs: forMs, held: JSON.stringify({ reason, who: this.#pod }) });
+    this.#holding++;
+    await this.#shared.sync({ holdMs: forMs, held: JSON.stringify({ reason, who: this.#pod }) }).finally(() => {
+      this.#holding--;
+    });
     this.#shared.tell({ kind: 'held', forMs });
     return isNews;
   }
@@ -144,8 +148,9 @@ class BottleneckDriver implements LimitDriver {
     this.#podsWaiting = state.podsWaiting;
     this.#podsActive = Math.max(1, state.podsActive);
     this.#used = state.used;
-    // An end that was told to nobody. What another call closed meanwhile, the next state closes again: nothing is handed out without.
-    if (this.#closedUntilMono > this.#clock.mono() + state.closedMs + RELEASED_MS) this.#reopen();
+    // An end whose notice was lost. A state that was read before our own hold was written knows nothing of it.
+    const isReleased = this.#closedUntilMono > this.#clock.mono() + state.closedMs + RELEASED_MS;
+    if (isReleased && this.#holding === 0) this.#reopen();
     this.#close(state.closedMs);
     // Who asked with them hears by its answer; who did not, after a beat.
     for (const lane of this.#lanes.lose(state.lost)) this.#emit({ kind: 'free', lane: lane.name });

@@ -12,7 +12,7 @@ import { LIMIT_DRIVERS, type LimitDriverName } from '../../src/words/limit.ts';
 import { it, type World } from '../support/world.ts';
 import { RETRYING } from './looking.ts';
 
-const RULES = { limits: [{ concurrent: 2 }] };
+const LIMITS = [{ concurrent: 2 }, { count: 20, per: '1s' }] as const;
 const SLOW = { timeout: 20_000, interval: 50 };
 
 /** An upstream that lets everything through, and lanes of pods with one driver each. */
@@ -22,14 +22,14 @@ async function open(world: World) {
   const { url } = await sim.start();
   const producer = await world.producer();
   const laneOf = (driver: LimitDriverName) => {
-    const upstream = defineUpstream({ name: 'forum', baseUrl: url, limits: { driver, all: [{ concurrent: 2 }] } });
+    const upstream = defineUpstream({ name: 'forum', baseUrl: url, limits: { driver, all: LIMITS } });
     return defineLane({ name: driver, upstream });
   };
   // Its state counts as known: the first pod of all waits otherwise.
   await world.redis.hset(world.keys.limits('forum'), 'born', 1);
   return {
     arrivals: (of: LimitDriverName) => sim.log.filter(({ path }) => path === `/${of}`).length,
-    verdict: () => sim.judge(RULES),
+    verdict: () => sim.judge({ limits: LIMITS }),
     laneOf,
     async start(driver: LimitDriverName) {
       const lane = laneOf(driver);
@@ -76,8 +76,8 @@ describe.each(LIMIT_DRIVERS)('beside a pod on %s that was there first', (first) 
     };
     expect(seen).toMatchObject({ driver: first, split });
     const says =
-      `driver is ${first} on ${one.pod.name}, and ${second} on ${other.pod.name}: ${other.pod.name} is granted nothing ` +
-      `while ${one.pod.name} run`;
+      `driver ${first} on ${one.pod.name} and ${second} on ${other.pod.name}: together they would let twice as much ` +
+      `through, so ${other.pod.name} gets nothing until ${one.pod.name} stopped`;
     expect(checkLimits([seen])).toMatchObject([{ status: 'fail', says: `pods differ: forum ${says}` }]);
     const why = await explainJob(world.queue(other.lane), other.lane, other.ids.at(-1) ?? '', 1, async () => ({
       limits: seen,

@@ -1,10 +1,12 @@
 // Limits changed while everything runs: by whom, why and until when; heard by all at once, journalled, and refused in one line.
 
 import { describe, expect, vi } from 'vitest';
+import { defineLane } from '../../src/index.ts';
 import { releaseLimits, resetLimit, setLimit } from '../../src/path/limit-orders.ts';
 import type { LimitedLane } from '../../src/path/limit-wait.ts';
 import { redisNow } from '../../src/store/redis-now.ts';
 import { setLimit as writeLimit } from '../../src/store/scripts/set-limit.ts';
+import { JOB_FIELDS } from '../../src/words/keys.ts';
 import { it, type World } from '../support/world.ts';
 import { COUNT, type Limited, limitedUpstream, SLOTS } from './limited-upstream.ts';
 import { RETRYING, rejection } from './looking.ts';
@@ -173,6 +175,31 @@ describe('a hold', () => {
     expect(told).toEqual([['limit.released', { ...released, reason: 'they lifted it', leftMs }]]);
     expect((await forum.look()).hold).toBeNull();
     await vi.waitFor(() => expect(heard).toEqual(['{"kind":"released"}']), RETRYING);
+  });
+
+  it('that is ended calls who met the 429 and who found it held, and not who waits for a limit of its own', async ({
+    world,
+  }) => {
+    const forum = await held(world);
+    const lane = defineLane({ name: 'publish', upstream: forum.upstream });
+    const queue = world.queue(lane);
+    const reasons = [
+      'POST /posts: 429 slow down',
+      'forum lets nobody through now',
+      "limit 'tokens-per-1m' of forum: full",
+    ];
+    for (const [index, reason] of reasons.entries()) {
+      await world.redis.zadd(queue.backend.toKey('delayed'), (forum.nowAt + 3_600_000) * 4_096, `j${index}`);
+      await world.redis.hset(queue.jobKey(`j${index}`), { [JOB_FIELDS.gate]: 'limit', [JOB_FIELDS.reason]: reason });
+    }
+    const { order } = orderOf(world, forum);
+    expect(await releaseLimits({ ...order, queues: [queue] })).toMatchObject({ called: 2 });
+    const late = await world.redis.zrangebyscore(
+      queue.backend.toKey('delayed'),
+      (forum.nowAt + 60_000) * 4_096,
+      '+inf',
+    );
+    expect(late).toEqual(['j2']);
   });
 
   it('that is not cannot be ended, and nothing is told', async ({ world }) => {

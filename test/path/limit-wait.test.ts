@@ -83,7 +83,9 @@ describe('a job whose upstream is at its limit', () => {
     await forum.set({ hold: 0, closed: forum.nowAt + 50_000 });
     expect(await why()).toMatchObject({
       untilAt: forum.nowAt + 50_000,
-      because: expect.stringMatching(/^Redis lost what was in use: nothing is granted for \S+ more/),
+      because: expect.stringMatching(
+        /^what was in use is not known \(Redis lost it, .*\): nothing is granted for \S+ more/,
+      ),
     });
   });
 

@@ -48,21 +48,27 @@ for i = 1, #all, 2 do
 end
 if #stale > 0 then redis.call('HDEL', definitions, unpack(stale)) end
 
--- Who grants. From Bottleneck our scripts take over as if their state were gone. The other way round there is no knowing for
--- Bottleneck what counts already: nothing is granted until that has passed, or for a minute where it takes longer.
+-- Who grants. Neither knows what the other let through: nothing is granted until that counts no more, a minute at most, and by our
+-- scripts for as long as if their state were gone.
 local hasChanged = false
+local base = hash:sub(1, -7)
+local function countsUntil(driver)
+  local last, longest = 0, 0
+  for name, limit in pairs(strict) do
+    longest = math.max(longest, limit.perMs)
+    if driver == 'scripts' then last = math.max(last, tonumber(redis.call('ZRANGE', base .. 'limit:' .. name, -1, -1, 'WITHSCORES')[2] or 0)) end
+  end
+  if driver == 'bottleneck' then last = tonumber(redis.call('HGET', base .. 'bottleneck:tickets_settings', 'nextRequest') or 0) + longest end
+  return math.min(last, now + 60000)
+end
 local grants = wasGranting
 if next(chosen) and not chosen[wasGranting or ''] then grants = chosen[driver] and driver or next(chosen) end
 if grants and grants ~= wasGranting then
   redis.call('HSET', hash, 'driver', grants)
   hasChanged = true
-  if grants == 'bottleneck' then
-    redis.call('HDEL', hash, 'born', 'run')
-    local longest = 0
-    for _, limit in pairs(strict) do longest = math.max(longest, limit.perMs) end
-    local untilNow = tonumber(redis.call('HGET', hash, 'closed') or 0)
-    if wasGranting then redis.call('HSET', hash, 'closed', string.format('%.0f', math.max(untilNow, now + math.min(longest, 60000)))) end
-  end
+  if grants == 'bottleneck' then redis.call('HDEL', hash, 'born', 'run') end
+  local untilNow = math.max(tonumber(redis.call('HGET', hash, 'closed') or 0), countsUntil(wasGranting))
+  if untilNow > now then redis.call('HSET', hash, 'closed', string.format('%.0f', untilNow)) end
 end
 local closed = 0
 if grants == 'scripts' and driver == 'scripts' then
