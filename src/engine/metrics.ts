@@ -145,10 +145,13 @@ export function createMetrics(version: string): Metrics {
         });
         return looking;
       };
-      const perLimit = (name: string, help: string, read: (limit: LimitSeen) => number) =>
+      const perLimit = (name: string, help: string, read: (limit: LimitSeen) => number | null) =>
         gauge(name, help, ['upstream', 'limit'], async (self) => {
           for (const { upstream, limits } of await lookOnce())
-            for (const limit of limits) self.set({ upstream, limit: limit.limit }, read(limit));
+            for (const limit of limits) {
+              const value = read(limit);
+              if (value !== null) self.set({ upstream, limit: limit.limit }, value);
+            }
         });
       perLimit('limit_in_use', 'How much of a limit counts now; of one by agent its fullest', ({ inUse }) => inUse);
       perLimit('limit_capacity', 'How much a limit allows now, orders included', ({ size }) => size);

@@ -207,13 +207,13 @@ export async function explainJob(
       if (counts.isPaused)
         return { ...waits, gate: 'pause', because: pause === undefined ? 'the lane is paused' : sayPause(pause) };
       if (pods === 0) return { ...waits, because: 'no running pod has this lane' };
-      const limit = limits && findLimitWait(limits, job.lane);
+      const limit = limits && findLimitWait(limits, lane);
       if (limits && limit)
         return {
           ...waits,
           gate: 'limit',
           untilAt: untilOf(limit),
-          because: sayLimitWait(limits, limit, place),
+          because: sayLimitWait(limits, limit, lane, place),
           limit,
         };
       const ahead = place === null ? '' : `, ${place - 1} ahead of it`;
@@ -227,7 +227,7 @@ export async function explainJob(
       const because = job.reason ?? 'it was added for that instant';
       if (!limits || job.gate !== 'limit') return { ...base, because };
       const limit = findParkedWait(limits);
-      const now = sayLimitWait(limits, limit, null);
+      const now = sayLimitWait(limits, limit, lane, null);
       return { ...base, because: now === '' ? because : `${because}; now ${now}`, limit };
     }
     case 'active':

@@ -6,7 +6,7 @@ import type { Redis } from '../store/connect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { callParked } from '../store/scripts/call-parked.ts';
 import { JOB_FIELDS, type Keys } from '../words/keys.ts';
-import { startOfWait } from './limit-lines.ts';
+import { START_OF_WAIT, startOfWait } from './limit-lines.ts';
 
 /** Asked and sent away again, a job costs Redis 0.2 ms: called in a row, they take 4 % of its time. */
 const STEP_MS = 5;
@@ -28,7 +28,16 @@ export interface LimitCall {
 /** Answers how many come sooner. */
 export async function callForLimit(call: LimitCall): Promise<number> {
   await forgetLine(call);
-  const counts = await Promise.all(call.queues.map((queue) => callLane(queue, startOfWait(call.limit, call.upstream))));
+  return callParkedFor(call.queues, startOfWait(call.limit, call.upstream));
+}
+
+/** Those who met the answer that began a hold, or found it held: all that wait at that gate and not for a limit taken with them. */
+export function callForHold(queues: readonly LaneQueue[]): Promise<number> {
+  return callParkedFor(queues, START_OF_WAIT, true);
+}
+
+async function callParkedFor(queues: readonly LaneQueue[], reason: string, isOther = false): Promise<number> {
+  const counts = await Promise.all(queues.map((queue) => callLane(queue, reason, isOther)));
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
@@ -41,7 +50,11 @@ async function forgetLine({ redis, keys, upstream, limit, byAgent }: LimitCall):
   }
 }
 
-async function callLane({ redis, backend, marker, jobKey }: LaneQueue, reason: string): Promise<number> {
+async function callLane(
+  { redis, backend, marker, jobKey }: LaneQueue,
+  reason: string,
+  isOther: boolean,
+): Promise<number> {
   const delayed = backend.toKey('delayed');
   const ids = await redis.zrange(delayed, '0', String(MAX_JOBS - 1));
   const { gate, reason: reasonField, until } = JOB_FIELDS;
@@ -56,6 +69,7 @@ async function callLane({ redis, backend, marker, jobKey }: LaneQueue, reason: s
         fields: JSON.stringify({ gate, reason: reasonField, until }),
         gate: 'limit',
         reason,
+        isOther: isOther ? 1 : 0,
         startMs: called * STEP_MS,
         stepMs: STEP_MS,
       },

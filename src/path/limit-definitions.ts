@@ -1,7 +1,7 @@
 // Which limits an upstream has: what its pods have agreed on, what each live pod's definition says, and where these differ.
 
 import { type LimitDefined, parseDefined, parsePodDefinition } from '../store/limit-fields.ts';
-import type { Limit } from '../words/limit.ts';
+import type { Limit, LimitDriverName } from '../words/limit.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface Drift {
@@ -10,20 +10,28 @@ export interface Drift {
   sizes: { size: number | null; pods: string[] }[];
 }
 
+/** Pods have chosen different drivers. Two would each grant the whole limit, so that one's pods are granted nothing. */
+export interface DriverSplit {
+  /** The one that grants: its pods were there first. */
+  granting: { driver: LimitDriverName; pods: string[] };
+  waiting: { driver: LimitDriverName; pods: string[] };
+}
+
 interface Said {
   pod: string;
+  driver: LimitDriverName;
   limits: readonly Limit[];
 }
 
 /** A definition that its pod has not said again for so long is its no more. */
 const SAID_FOR_MS = 60_000;
 
-/** `fields` are those of the hash of its limits. */
+/** `fields` are those of the hash of what its pods say. */
 export function saidByPods(fields: ReadonlyMap<string, string>, nowAt: number): Said[] {
   return [...fields].flatMap(([field, text]) => {
     if (!field.startsWith('def:')) return [];
-    const { at, limits } = parsePodDefinition(text);
-    return nowAt - at < SAID_FOR_MS ? [{ pod: field.slice('def:'.length), limits }] : [];
+    const { at, ...said } = parsePodDefinition(text);
+    return nowAt - at < SAID_FOR_MS ? [{ pod: field.slice('def:'.length), ...said }] : [];
   });
 }
 
@@ -47,6 +55,18 @@ export function knownLimits(
     if (agreed) known.set(field.slice('lim:'.length), agreed);
   }
   return known;
+}
+
+export function findSplit(said: readonly Said[], granting: LimitDriverName): DriverSplit | null {
+  const podsOf = (isOfIt: (driver: LimitDriverName) => boolean) =>
+    said.filter(({ driver }) => isOfIt(driver)).map(({ pod }) => pod);
+  const other = said.find(({ driver }) => driver !== granting)?.driver;
+  const pods = podsOf((driver) => driver === granting).sort();
+  if (other === undefined || pods.length === 0) return null;
+  return {
+    granting: { driver: granting, pods },
+    waiting: { driver: other, pods: podsOf((it) => it === other).sort() },
+  };
 }
 
 export function findDrift(said: readonly Said[]): Drift[] {

@@ -4,8 +4,8 @@
 import type { Redis } from '../store/connect.ts';
 import { type Override, parseOverride } from '../store/limit-fields.ts';
 import type { Keys } from '../words/keys.ts';
-import type { LimitKind } from '../words/limit.ts';
-import { type Drift, findDrift, knownLimits, saidByPods } from './limit-definitions.ts';
+import type { LimitDriverName, LimitKind } from '../words/limit.ts';
+import { type Drift, type DriverSplit, findDrift, findSplit, knownLimits, saidByPods } from './limit-definitions.ts';
 import { type LimitUse, lookAtUse, type Scene } from './limit-use.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -27,13 +27,18 @@ export interface LimitsSeen {
   upstream: string;
   /** By Redis, as all instants here. */
   seenAt: number;
+  /** What keeps them: where pods differ, the one that grants. */
+  driver: LimitDriverName;
   limits: LimitSeen[];
   hold: { untilAt: number; who: string | null; reason: string | null } | null;
   /** State was lost: nothing is granted until then. */
   closedUntilAt: number | null;
   /** In the order in which they began to wait. */
   waiting: { lane: string; pod: string; want: number; sinceAt: number; place: number }[];
+  /** Bottleneck keeps a line of pods without names: so many wait. null with our scripts. */
+  podsWaiting: number | null;
   drift: Drift[];
+  split: DriverSplit | null;
   /** Orders for limits that no definition has (any more). */
   unused: (Override & { limit: string })[];
 }
@@ -45,13 +50,15 @@ const MAX_PAGES = 100;
 
 export async function lookAtLimits(redis: Redis, keys: Keys, upstream: Upstream, agent?: string): Promise<LimitsSeen> {
   const tag = upstream.name;
-  const [fields, { agents, ...standing }] = await Promise.all([
+  const [fields, definitions, { agents, granting, ...standing }] = await Promise.all([
     readFields(redis, keys.limits(tag)),
+    redis.hgetall(keys.limitDefinitions(tag)),
     readStanding(redis, keys, tag),
   ]);
-  const said = saidByPods(fields, standing.seenAt);
+  const said = saidByPods(new Map(Object.entries(definitions)), standing.seenAt);
   const known = knownLimits(upstream, fields, said);
-  const scene: Scene = { redis, keys, tag, fields, agents: agent === undefined ? agents : [agent] };
+  const driver = granting ?? upstream.limits?.driver ?? 'scripts';
+  const scene: Scene = { redis, keys, tag, driver, fields, agents: agent === undefined ? agents : [agent] };
   const limits = [...known].map(async ([limit, { size, ...like }]): Promise<LimitSeen> => {
     const { defined, override = null, use, ...seen } = await lookAtUse(scene, { name: limit, size, ...like });
     const definedSize = defined?.size ?? size;
@@ -62,18 +69,27 @@ export async function lookAtLimits(redis: Redis, keys: Keys, upstream: Upstream,
     const override = limit === undefined || known.has(limit) ? undefined : parseOverride(text, standing.seenAt);
     return limit !== undefined && override ? [{ limit, ...override }] : [];
   });
-  return { upstream: tag, limits: await Promise.all(limits), ...standing, drift: findDrift(said), unused };
+  return {
+    upstream: tag,
+    driver,
+    limits: await Promise.all(limits),
+    ...standing,
+    podsWaiting: driver === 'bottleneck' ? await countPodsWaiting(redis, keys, tag, standing.seenAt) : null,
+    drift: findDrift(said),
+    split: findSplit(said, driver),
+    unused,
+  };
 }
 
 /** Slots, tickets, weight, until: the head of what ask-permits.lua writes. */
 type Wanted = [number, number, number, number];
 
-/** Definitions, orders and uses; not buckets and wants, which are the most. By pages, so that Redis is never held up. */
+/** Limits, orders and uses; not buckets and wants, which are the most. By pages, so that Redis is never held up. */
 async function readFields(redis: Redis, key: string): Promise<Map<string, string>> {
   const fields = new Map<string, string>();
   let cursor = '0';
   for (let page = 0; page < MAX_PAGES; page++) {
-    const [next, flat] = await redis.hscan(key, cursor, 'MATCH', '[dlsu]*', 'COUNT', 1_000);
+    const [next, flat] = await redis.hscan(key, cursor, 'MATCH', '[lsu]*', 'COUNT', 1_000);
     for (let index = 0; index < flat.length; index += 2) fields.set(flat[index] as string, flat[index + 1] as string);
     cursor = next;
     if (cursor === '0') break;
@@ -86,11 +102,11 @@ async function readStanding(redis: Redis, keys: Keys, tag: string) {
   const replies = await redis
     .multi()
     .time()
-    .hmget(keys.limits(tag), 'closed', 'hold', 'held')
+    .hmget(keys.limits(tag), 'closed', 'hold', 'held', 'driver')
     .zrange(keys.limitWaiting(tag), '0', String(MAX_WAITING - 1), 'WITHSCORES')
     .zrevrange(keys.limitAgents(tag), '0', String(MAX_AGENTS - 1))
     .exec();
-  const [time, [closed, hold, held], waits, agents] = (replies ?? []).map(([error, reply]) => {
+  const [time, [closed, hold, held, driver], waits, agents] = (replies ?? []).map(([error, reply]) => {
     if (error) throw error;
     return reply;
   }) as [string[], (string | null)[], string[], string[]];
@@ -99,6 +115,7 @@ async function readStanding(redis: Redis, keys: Keys, tag: string) {
   return {
     seenAt,
     agents,
+    granting: (driver ?? undefined) as LimitDriverName | undefined,
     closedUntilAt: Number(closed) > seenAt ? Number(closed) : null,
     hold: Number(hold) > seenAt ? { untilAt: Number(hold), who, reason } : null,
     waiting: await readWaiting(redis, keys.limits(tag), waits, seenAt),
@@ -118,4 +135,20 @@ async function readWaiting(redis: Redis, key: string, waits: string[], nowAt: nu
       return untilAt > nowAt && want > 0 ? [{ lane, pod: pod.join('|'), want, sinceAt }] : [];
     })
     .map((wait, index) => ({ ...wait, place: index + 1 }));
+}
+
+/** A pod that has not been heard for so long is Bottleneck's no more. */
+const BOTTLENECK_CLIENT_MS = 10_000;
+
+/** A pod is one client of each limiter, and waits in one or in both. */
+async function countPodsWaiting(redis: Redis, keys: Keys, tag: string, nowAt: number): Promise<number> {
+  const counts = (['slots', 'tickets'] as const).map(async (what) => {
+    const limiter = keys.bottleneck(tag, what);
+    const [queued, alive] = await Promise.all([
+      redis.hgetall(`${limiter}_client_num_queued`),
+      redis.zrangebyscore(`${limiter}_client_last_seen`, nowAt - BOTTLENECK_CLIENT_MS, '+inf'),
+    ]);
+    return alive.filter((client) => Number(queued[client] ?? 0) > 0).length;
+  });
+  return Math.max(...(await Promise.all(counts)));
 }

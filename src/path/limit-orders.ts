@@ -4,13 +4,15 @@
 
 import type { Redis } from '../store/connect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
+import { releaseHold } from '../store/scripts/release-hold.ts';
 import { setLimit as writeLimit } from '../store/scripts/set-limit.ts';
 import { DURATION_FORM, toDurationMs } from '../words/duration.ts';
 import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
 import type { Events } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
-import { callForLimit } from './limit-call.ts';
+import { callForHold, callForLimit } from './limit-call.ts';
 import { type LimitSeen, lookAtLimits } from './limit-look.ts';
+import type { LimitedLane } from './limit-wait.ts';
 import type { Upstream } from './upstream.ts';
 
 /** Beyond, a limit limits nothing. */
@@ -22,9 +24,11 @@ export interface LimitOrder {
   upstream: Upstream;
   /** Of the lanes that name it: what is parked there for a limit that becomes larger is called. */
   queues: readonly LaneQueue[];
+  /** Those lanes: none may be stopped by a limit that is too small for its attempts. */
+  lanes: readonly LimitedLane[];
   who: string;
   reason: string;
-  append: <N extends 'limit.set' | 'limit.reset'>(what: N, data: Events[N]) => Promise<void>;
+  append: <N extends 'limit.set' | 'limit.reset' | 'limit.released'>(what: N, data: Events[N]) => Promise<void>;
 }
 
 export interface LimitChange {
@@ -36,7 +40,18 @@ export interface LimitChange {
   definedSize: number | null;
   untilAt: number | null;
   /** As seen right after. More than `after`: nothing is granted until it has drained. */
-  inUse: number;
+  inUse: number | null;
+  /** So many parked jobs come before they were told. */
+  called: number;
+}
+
+export interface HoldReleased {
+  upstream: string;
+  /** For so long nobody would have been let through. */
+  leftMs: number;
+  /** The pod that told of it, and what the upstream had said. */
+  toldBy: string | null;
+  told: string | null;
   /** So many parked jobs come before they were told. */
   called: number;
 }
@@ -51,6 +66,7 @@ export async function setLimit(
   const seen = known.limits.find((one) => one.limit === limit);
   if (!seen) throw unknownLimit(upstream, limit, known.limits);
   const size = toSize(`limit ${quote(limit)} of upstream ${quote(upstream.name)}`, wanted.size);
+  refuseTooSmall(order, seen, size);
   const forMs = wanted.for === undefined ? '' : toForMs(wanted.for);
   const { before, after, defined } = await write(order, limit, size, forMs);
   const definedSize = defined?.size ?? seen.definedSize;
@@ -80,6 +96,23 @@ export async function resetLimit(order: LimitOrder, limit?: string): Promise<Lim
     changes.push({ ...change, definedSize, untilAt: null, inUse: seen?.inUse ?? 0, called });
   }
   return changes;
+}
+
+/** Ends what an upstream's answer began: all pods ask again at once. */
+export async function releaseLimits(order: LimitOrder): Promise<HoldReleased> {
+  const { redis, keys, upstream, queues, reason } = order;
+  const name = upstream.name;
+  const at = { limits: keys.limits(name) };
+  const released = await releaseHold.run(redis, at, { channel: keys.limitNotice(name) });
+  if (!released) {
+    throw new LanekeeperError(
+      'LK_STATE',
+      `upstream ${quote(name)} is not held: expected a hold to end, found none; see 'lanekeeper limits ${name}'`,
+    );
+  }
+  const { leftMs, who: toldBy, reason: told } = released;
+  await order.append('limit.released', { upstream: name, reason, leftMs, toldBy, told });
+  return { upstream: name, leftMs, toldBy, told, called: await callForHold(queues) };
 }
 
 /** Limits that a pod takes before it fetches park nobody: it hears of the order itself. */
@@ -122,6 +155,18 @@ function toSize(where: string, value: unknown): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_SIZE) return value;
   const instead = value === 0 ? ' (to let nothing through, pause its lanes)' : '';
   throw wrongOption('LK_INPUT', where, `a whole number from 1 to ${MAX_SIZE}${instead}`, value);
+}
+
+/** A job takes all that it needs at once, or waits: with less than that it would wait for ever, and nobody would be told. */
+function refuseTooSmall({ upstream, lanes }: LimitOrder, { limit, kind }: LimitSeen, size: number): void {
+  const stopped = kind === 'concurrent' ? lanes.filter(({ requests }) => requests > size) : [];
+  if (stopped.length === 0) return;
+  const most = Math.max(...stopped.map(({ requests }) => requests));
+  const needs = stopped.map(({ name, requests }) => `${quote(name)} (requests: ${requests})`).join(', ');
+  throw new LanekeeperError(
+    'LK_INPUT',
+    `limit ${quote(limit)} of upstream ${quote(upstream.name)}: expected at least ${most}, because that is what a job needs at once of lane ${needs}, got ${size}: to stop a lane use pause, to run with less lower its requests`,
+  );
 }
 
 function toForMs(value: unknown): number {

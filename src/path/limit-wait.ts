@@ -1,6 +1,16 @@
 // Whether an upstream's limits are why a job waits, and then until when and behind whom.
 
-import { sayClosed, sayHold, sayUse, some } from './limit-lines.ts';
+import {
+  SPLIT_TODO,
+  sayClosed,
+  sayHold,
+  sayRelease,
+  saySplit,
+  sayTooSmall,
+  sayUse,
+  some,
+  TOO_SMALL_TODO,
+} from './limit-lines.ts';
 import type { LimitSeen, LimitsSeen } from './limit-look.ts';
 
 export interface LimitWait {
@@ -9,38 +19,69 @@ export interface LimitWait {
   limits: LimitSeen[];
   hold: LimitsSeen['hold'];
   closedUntilAt: number | null;
+  /** Pods have chosen different drivers, and those of one are granted nothing. */
+  split: LimitsSeen['split'];
+  /** Less than an attempt of its lane needs at once: it never runs. */
+  tooSmall: LimitSeen | null;
   /** Other lanes that wait for permits longer than its lane does; all that wait, when its lane does not (yet). */
   lanesBefore: string[];
 }
 
-export function findLimitWait(seen: LimitsSeen, lane: string): LimitWait | undefined {
-  const { upstream, hold, closedUntilAt, waiting } = seen;
-  const full = seen.limits.filter(({ inUse, size }) => inUse >= size);
-  const mine = waiting.findIndex((wait) => wait.lane === lane);
-  if (full.length === 0 && !hold && closedUntilAt === null && mine < 0) return undefined;
+/** Its name, and how much of `concurrent` one attempt of it needs at once. */
+export interface LimitedLane {
+  readonly name: string;
+  readonly requests: number;
+}
+
+export function findLimitWait(seen: LimitsSeen, lane: LimitedLane): LimitWait | undefined {
+  const { upstream, hold, closedUntilAt, waiting, split, podsWaiting } = seen;
+  const full = seen.limits.filter(({ inUse, size }) => inUse !== null && inUse >= size);
+  const mine = waiting.findIndex((wait) => wait.lane === lane.name);
+  const tooSmall = findTooSmall(seen, lane) ?? null;
+  const isNamed = full.length > 0 || hold || closedUntilAt !== null || split || tooSmall;
+  if (!isNamed && mine < 0 && !podsWaiting) return undefined;
   const before = waiting.slice(0, mine < 0 ? waiting.length : mine).map((wait) => wait.lane);
-  const isNamed = full.length > 0 || hold || closedUntilAt !== null;
   const limits = isNamed ? full : seen.limits;
-  return { upstream, limits, hold, closedUntilAt, lanesBefore: [...new Set(before)] };
+  return { upstream, limits, hold, closedUntilAt, split, tooSmall, lanesBefore: [...new Set(before)] };
+}
+
+/** The limit of which an attempt needs more at once than there is. */
+export function findTooSmall({ limits }: LimitsSeen, { requests }: LimitedLane): LimitSeen | undefined {
+  return limits.find(({ kind, size }) => kind === 'concurrent' && size < requests);
 }
 
 /** Of a job that was sent away, whose instant it was told: how the limits stand now that are taken with a job. */
 export function findParkedWait(seen: LimitsSeen): LimitWait {
   const { upstream, hold, closedUntilAt } = seen;
-  const limits = seen.limits.filter(({ kind, byAgent, inUse }) => (kind === 'tokens' || byAgent) && inUse > 0);
-  return { upstream, limits, hold, closedUntilAt, lanesBefore: [] };
+  const limits = seen.limits.filter(({ kind, byAgent, inUse }) => (kind === 'tokens' || byAgent) && inUse);
+  return { upstream, limits, hold, closedUntilAt, split: null, tooSmall: null, lanesBefore: [] };
 }
 
 /** An instant only where there is one: when a permit comes free, nobody knows who gets it. */
-export function untilOf({ hold, closedUntilAt }: LimitWait): number | null {
+export function untilOf({ hold, closedUntilAt, tooSmall }: LimitWait): number | null {
+  if (tooSmall) return null;
   const instants = [hold?.untilAt, closedUntilAt].filter((at) => typeof at === 'number');
   return instants.length > 0 ? Math.max(...instants) : null;
 }
 
 /** `place` is that in its lane's line. */
-export function sayLimitWait(seen: LimitsSeen, { limits, lanesBefore }: LimitWait, place: number | null): string {
-  const held = [sayClosed(seen), sayHold(seen)].filter((line) => line !== undefined);
+export function sayLimitWait(
+  seen: LimitsSeen,
+  { limits, lanesBefore, split, tooSmall }: LimitWait,
+  lane: LimitedLane,
+  place: number | null,
+): string {
+  const hold = sayHold(seen);
+  const held = [
+    tooSmall ? `${sayTooSmall(lane.name, lane.requests, tooSmall)}; ${TOO_SMALL_TODO}` : undefined,
+    split ? `${saySplit(split)}; ${SPLIT_TODO}` : undefined,
+    sayClosed(seen),
+    hold && `${hold} (to end it: ${sayRelease(seen.upstream)})`,
+  ].filter((line) => line !== undefined);
   const parts = [...held, ...limits.map(sayUse)];
+  const { podsWaiting } = seen;
+  if (podsWaiting)
+    parts.push(`${podsWaiting} ${podsWaiting === 1 ? 'pod waits' : 'pods wait'} in the line of bottleneck`);
   if (place !== null) parts.push(`${place - 1} ahead of it in its lane`);
   if (lanesBefore.length > 0) parts.push(`lanes that wait before its own: ${some(lanesBefore)}`);
   return parts.join('; ');

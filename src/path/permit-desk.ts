@@ -39,6 +39,7 @@ export class PermitDesk {
     };
     driver.onNotice((notice) => {
       if (notice.kind === 'held') this.shut(notice.forMs);
+      if (notice.kind === 'released') this.#heldUntilMono = Number.NEGATIVE_INFINITY;
       // Sizes may be less than what is held: what ends next goes back then, too.
       if (notice.kind === 'changed') for (const lane of this.#lanes.values()) lane.wanted();
       if (notice.kind === 'wanted') {
@@ -48,7 +49,7 @@ export class PermitDesk {
       // Where nothing is taken before a job is here there is nothing to ask for: only a hold kept it waiting.
       const asks = driver.needs.slots || driver.needs.tickets;
       for (const lane of this.#lanes.values()) {
-        if (!asks) lane.wake();
+        if (!asks || notice.kind === 'released') lane.wake();
         else if (notice.kind !== 'free' || notice.lane === lane.name) lane.notice();
       }
     });

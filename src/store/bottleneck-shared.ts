@@ -40,7 +40,7 @@ export interface BottleneckOptions {
 }
 
 export interface SharedNotice {
-  kind: 'changed' | 'wanted' | 'held';
+  kind: 'changed' | 'wanted' | 'held' | 'released';
   pod?: string;
   forMs?: number;
 }
@@ -194,7 +194,7 @@ export class BottleneckShared {
     if (channel !== this.#channel || this.#isStopped) return;
     try {
       const notice = JSON.parse(text) as SharedNotice;
-      if (notice.kind === 'changed') {
+      if (notice.kind === 'changed' || notice.kind === 'released') {
         this.#isBeatDue = this.#beating !== undefined;
         this.#beat();
       }
@@ -225,8 +225,11 @@ export class BottleneckShared {
       await this.#define(plan.limits);
       this.#definedAtMono = this.#clock.mono();
     }
-    const fields = await this.#connection.commands.hgetall(keys.limits(tag));
-    await this.#resize(fitSizes(plan, fields, state.nowAt));
+    const { commands } = this.#connection;
+    const fields = await Promise.all(
+      [keys.limits(tag), keys.limitDefinitions(tag)].map((key) => commands.hgetall(key)),
+    );
+    await this.#resize(fitSizes(plan, Object.assign({}, ...fields), state.nowAt));
     for (const limiter of this.#limiters) {
       const hasRoom = limiter === this.tickets || state.used < (this.sizes.concurrent ?? 0);
       const isStuck = limiter.queuedForMs() > STUCK_MS && hasRoom && state.closedMs === 0;
@@ -263,8 +266,8 @@ export class BottleneckShared {
     const { keys, tag, pod, onDrift = () => {} } = this.#options;
     const { differ } = await registerLimits.run(
       this.#connection.commands,
-      { limits: keys.limits(tag) },
-      { pod, limits: JSON.stringify(limits), closedMs: '', channel: this.#channel },
+      { limits: keys.limits(tag), definitions: keys.limitDefinitions(tag) },
+      { pod, driver: 'bottleneck', limits: JSON.stringify(limits), closedMs: '', channel: this.#channel },
     );
     for (const one of differ) onDrift(one);
   }

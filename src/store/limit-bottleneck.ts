@@ -24,6 +24,8 @@ const SLICE_MS = 120;
 const WANTED_EVERY_MS = 100;
 const TIDY_MS = 50;
 const AGAIN_MS = 1_000;
+/** A hold whose end is so much sooner than was told was ended by somebody. */
+const RELEASED_MS = 2_000;
 
 export function openBottleneckDriver(options: BottleneckOptions): LimitDriver {
   return new BottleneckDriver(options);
@@ -41,6 +43,7 @@ class BottleneckDriver implements LimitDriver {
   #podsActive = 1;
   #used = 0;
   #batches = 0;
+  #holding = 0;
   #closedUntilMono = 0;
   #courtesyUntilMono = 0;
   #wantedAtMono = 0;
@@ -113,7 +116,10 @@ class BottleneckDriver implements LimitDriver {
   async hold(forMs: number, reason: string): Promise<boolean> {
     const isNews = this.#clock.mono() + forMs > this.#closedUntilMono + 100;
     this.#close(forMs);
-    await this.#shared.sync({ holdMs: forMs, held: JSON.stringify({ reason, who: this.#pod }) });
+    this.#holding++;
+    await this.#shared.sync({ holdMs: forMs, held: JSON.stringify({ reason, who: this.#pod }) }).finally(() => {
+      this.#holding--;
+    });
     this.#shared.tell({ kind: 'held', forMs });
     return isNews;
   }
@@ -132,6 +138,7 @@ class BottleneckDriver implements LimitDriver {
 
   #hear(notice: SharedNotice): void {
     if (notice.kind === 'held') this.#close(notice.forMs ?? 0);
+    if (notice.kind === 'released') this.#reopen();
     if (notice.kind !== 'wanted') return;
     this.#podsWaiting ||= 1;
     this.#podsActive = Math.max(this.#podsActive, 2);
@@ -145,6 +152,9 @@ class BottleneckDriver implements LimitDriver {
     this.#podsWaiting = state.podsWaiting;
     this.#podsActive = Math.max(1, state.podsActive);
     this.#used = state.used;
+    // An end whose notice was lost. A state that was read before our own hold was written knows nothing of it.
+    const isReleased = this.#closedUntilMono > this.#clock.mono() + state.closedMs + RELEASED_MS;
+    if (isReleased && this.#holding === 0) this.#reopen();
     this.#close(state.closedMs);
     // Who asked with them hears by its answer; who did not, after a beat.
     for (const lane of this.#lanes.lose(state.lost)) this.#emit({ kind: 'free', lane: lane.name });
@@ -206,6 +216,15 @@ class BottleneckDriver implements LimitDriver {
     for (const piece of this.#lanes.takeAll()) piece.giveBack();
     this.#emit({ kind: 'held', forMs });
     this.#tidySoon();
+  }
+
+  /** Somebody ended the hold. What else closes it, the next state says. */
+  #reopen(): void {
+    this.#closedUntilMono = Number.NEGATIVE_INFINITY;
+    clearTimeout(this.#tidyTimer);
+    this.#tidyTimer = undefined;
+    this.#emit({ kind: 'released' });
+    this.#goOn();
   }
 
   #goOn(asking?: Lane): void {

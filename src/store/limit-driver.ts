@@ -54,7 +54,9 @@ export type LimitNotice =
   | { kind: 'free'; lane: string }
   | { kind: 'wanted'; lane?: string }
   | { kind: 'changed' }
-  | { kind: 'held'; forMs: number };
+  | { kind: 'held'; forMs: number }
+  /** Somebody ended a hold: what was told of it is void. */
+  | { kind: 'released' };
 
 export interface LimitDriver {
   readonly plan: LimitPlan;

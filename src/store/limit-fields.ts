@@ -1,7 +1,7 @@
 // The texts in the hash of an upstream's limits (words/keys), read: what the definitions say, what somebody ordered, and who
 // holds what.
 
-import type { Limit, LimitKind } from '../words/limit.ts';
+import type { Limit, LimitDriverName, LimitKind } from '../words/limit.ts';
 
 /** All of a limit but its name, which is in the field. */
 export type LimitDefined = Omit<Limit, 'name'>;
@@ -19,6 +19,7 @@ export interface Override {
 /** What one pod's definition says. */
 export interface PodDefinition {
   at: number;
+  driver: LimitDriverName;
   limits: readonly Limit[];
 }
 

@@ -16,7 +16,13 @@ import { type Differ, type KnownLimit, registerLimits } from './scripts/register
 const TICKET_MS = 100;
 /** Who waits for a slot is told when one is free; this is for when the word is lost. */
 const AGAIN_MS = 500;
+/**
+ * What is known of the limits is found to be another's at the next ask, whatever notice was lost: who waits asks after 500 ms. Who
+ * is held asks nothing: it finds at this beat that somebody ended the hold.
+ */
 const REGISTER_MS = 10_000;
+/** Another driver grants: its pods are asked for nothing until they are gone, of which a notice tells. */
+const FOREIGN_AGAIN_MS = 1_000;
 /** State gone: for how long the windows count as full. Slots are named anew by those who hold them, within 2 s. */
 const MAX_CLOSED_MS = 10_000;
 const SLOTS_CLOSED_MS = 3_000;
@@ -50,7 +56,12 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   let known: readonly KnownLimit[] = plan.limits;
   let limits = known.filter(isForAll);
   const at = { limits: keys.limits(tag), waiting: keys.limitWaiting(tag), slots: keys.limitUses(tag, 'concurrent') };
+  const definitions = keys.limitDefinitions(tag);
   const channel = keys.limitNotice(tag);
+  const listeners: ((notice: LimitNotice) => void)[] = [];
+  let isForeign = false;
+  /** Undefined: it is known to have changed, and those who wait have heard so. */
+  let rev: number | undefined;
   let registering: Promise<void> | undefined;
   const id = randomBytes(6).toString('hex');
   let asked = 0;
@@ -59,13 +70,21 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   let isStopped = false;
 
   async function register(own: readonly Limit[] = plan.limits): Promise<void> {
-    const args = { pod, limits: JSON.stringify(own), closedMs: closedMs(plan.limits), channel };
-    const { closedMs: closed, differ, limits: all } = await registerLimits.run(redis, { limits: at.limits }, args);
+    const args = { pod, driver: 'scripts', limits: JSON.stringify(own), closedMs: closedMs(plan.limits), channel };
+    const reply = await registerLimits.run(redis, { limits: at.limits, definitions }, args);
     hasRegistered = true;
-    if (own.length > 0) known = all;
+    if (own.length > 0) known = reply.limits;
     limits = known.filter(isForAll);
-    if (closed > 0) onLost(closed);
-    for (const one of differ) onDrift(one);
+    isForeign = reply.driver === 'bottleneck';
+    if (reply.closedMs > 0) onLost(reply.closedMs);
+    for (const one of reply.differ) onDrift(one);
+    const isMissed = rev !== undefined && rev !== reply.revision;
+    rev = reply.revision;
+    if (isMissed) tell(reply.heldMs > 0 ? { kind: 'changed' } : { kind: 'released' });
+  }
+
+  function tell(notice: LimitNotice): void {
+    if (!isStopped) for (const listener of listeners) listener(notice);
   }
 
   const beat = setInterval(() => {
@@ -73,9 +92,11 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   }, REGISTER_MS).unref();
 
   async function ask(given: Ask, isAgain = false): Promise<Granted> {
+    if (isForeign) return refuse(given);
     const wire = {
       ...given,
       pod,
+      rev: isAgain ? undefined : rev,
       driver: id,
       number: ++asked,
       limits: limits.map(({ name }) => name),
@@ -125,13 +146,18 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
     hold: (forMs, reason) =>
       holdLimits.run(redis, { limits: at.limits }, { forMs: Math.ceil(forMs), reason, who: pod, channel }),
     onNotice(listener) {
+      listeners.push(listener);
+      if (listeners.length > 1) return;
       notices.on(channel, (text) => {
         if (isStopped) return;
         const notice = JSON.parse(text) as LimitNotice & { pod?: string };
         if (notice.pod !== undefined && notice.pod !== pod) return;
         // Another pod may have brought a limit that this one did not know.
-        if (notice.kind === 'changed' && hasRegistered) registerOnce().catch(() => {});
-        listener(notice);
+        if (notice.kind === 'changed' || notice.kind === 'released') {
+          rev = undefined;
+          if (hasRegistered) registerOnce().catch(() => {});
+        }
+        tell(notice);
       });
     },
     async stop() {
@@ -140,6 +166,17 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
       await registering?.catch(() => {});
       if (hasRegistered) await register([]).catch(() => {});
     },
+  };
+}
+
+/** What it holds is from before it was away for a minute: it ran out long ago. */
+function refuse({ slots, tickets, kept, wired }: Ask): Granted {
+  return {
+    slots: [],
+    tickets: undefined,
+    lost: [...kept, ...wired],
+    againInMs: slots + tickets > 0 ? FOREIGN_AGAIN_MS : undefined,
+    isContended: false,
   };
 }
 

@@ -3,6 +3,7 @@
 
 import type { LogLevel } from './config.ts';
 import type { FailureClass } from './failure.ts';
+import type { LimitDriverName } from './limit.ts';
 import type { Gate } from './outcome.ts';
 
 interface JobRef {
@@ -83,8 +84,17 @@ export interface Events {
   'limit.reset': LimitOrdered & { after: number | null };
   /** Nobody is let through for so long: the upstream said so. */
   'limit.held': { upstream: string; forMs: number; reason: string };
-  /** Pods run different definitions of one limit; the stricter holds. A size of null: not in their definition. */
-  'limit.drift': { upstream: string; limit: string; sizes: { size: number | null; pods: string[] }[] };
+  /** Somebody ended that hold, which would have gone on for so long. */
+  'limit.released': { upstream: string; reason: string; leftMs: number; toldBy: string | null; told: string | null };
+  /**
+   * Pods run different definitions of one limit; the stricter holds. A size of null: not in their definition. They may also differ
+   * in the `driver`: then the sizes are names, and only pods with the first are granted anything.
+   */
+  'limit.drift': {
+    upstream: string;
+    limit: string;
+    sizes: { size: number | LimitDriverName | null; pods: string[] }[];
+  };
   /** Redis no longer knows what is in use: nothing is granted for so long, so that nothing can be over. */
   'limit.lost': { upstream: string; forMs: number; reason: string };
   'pod.started': { lanes: string[]; concurrency: number };
@@ -134,6 +144,7 @@ export const EVENT_CATALOGUE = {
   'limit.set': { level: 'info', journal: true },
   'limit.reset': { level: 'info', journal: true },
   'limit.held': { level: 'warn', journal: true },
+  'limit.released': { level: 'info', journal: true },
   'limit.drift': { level: 'warn', journal: true },
   'limit.lost': { level: 'error', journal: true },
   'pod.started': { level: 'info', journal: true },

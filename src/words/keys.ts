@@ -42,9 +42,8 @@ export interface Keys {
   /**
    * HASH of what an upstream's pods know of its limits together; all instants are epoch ms by Redis. Lives as long as the tag.
    * `born` since when the state is known, `run` Redis's run_id then; `closed` until when nothing is granted, because state was lost; `hold` until when nobody
-   * is let through, `held` JSON of reason, who and at; `def:<pod>` JSON { at, limits } of what a live pod's definition says, made
-   * anew every 10 s, dropped after 60 s; `lim:<limit>` '<kind> <size> <perMs> <0|1 byAgent>', the stricter of the definitions;
-   * `drift` JSON { limit: its sizes } where they differ and that was told, gone when they agree;
+   * is let through, `held` JSON of reason, who and at; `driver` the one that grants (of the other `born` is not there); `rev` grows
+   * with every change of definitions and orders; `lim:<limit>` '<kind> <size> <perMs> <0|1 byAgent>', the stricter of the definitions;
    * `set:<limit>` JSON { size, who, reason, at, until | null }, an order that outlives deploys, dropped once `until` has passed;
    * `used:<limit>` how many count now, `used:<limit>|<lane>` of them by lane (both may hold some that ended and were not yet
    * purged); `n:<limit>|<lane>|<bucket>` how many one bucket counts; `want:<lane>|<pod>` what it waits for (ask-permits.lua);
@@ -53,6 +52,13 @@ export interface Keys {
    * `n`: see limitAmounts.
    */
   limits(tag: string): string;
+  /**
+   * HASH of what an upstream's pods say of its limits, read whole at each pod's beat. `def:<pod>` JSON { at, driver, limits } of a
+   * live pod's definition, made anew every 10 s, dropped after 60 s; `names` JSON list of the limits that hold; `drift` JSON
+   * { limit: its sizes } where they differ and that was told, gone when they agree; `swept` how far the hash above was searched
+   * for old `ask:`. Lives as long as the tag.
+   */
+  limitDefinitions(tag: string): string;
   /**
    * ZSET of what counts now -> epoch ms (Redis) at which it stops to count; whoever asks purges. Of slots a member is
    * '<lane>|<pod>|<n>', one each; of tickets '<lane>|<bucket>'. Of tokens, and by agent (its key then ends with the agent), it is
@@ -95,6 +101,7 @@ export function createKeys(prefix: string): Keys {
     full: () => `${prefix}:full`,
     retention: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:retention`,
     limits: (tag: string) => `${prefix}:u:{${tag}}:limits`,
+    limitDefinitions: (tag: string) => `${prefix}:u:{${tag}}:limit-definitions`,
     limitUses: (tag: string, limit: string, agent?: string) =>
       `${prefix}:u:{${tag}}:limit:${limit}${agent === undefined ? '' : `:${agent}`}`,
     limitAmounts: (tag: string, limit: string, agent?: string) =>

@@ -65,6 +65,7 @@ it('limits shows use, size, holds, orders, who waits and where pods differ, as a
   expect(stdout).toMatch(/^forum +concurrent +█{7}░{3} +2 +3 +publish 2 +-$/m);
   expect(stdout).toMatch(/^forum +per-1m +░{10} +0 +30 +- +30, not 60, by order of ann@desk until it is reset: slow$/m);
   expect(stdout).toMatch(/^forum hold +nobody is let through for \S+ more, told by p1: 429$/m);
+  expect(stdout).toMatch(/^ +to end it now: lanekeeper limits forum reset hold --reason \.\.\.$/m);
   expect(stdout).toMatch(/^forum waiting +1\. publish on p1 wants 5, for \S+$/m);
   expect(stdout).toMatch(/^forum drift +concurrent is 3 on p1; 4 on p2: the stricter holds$/m);
   expect(stdout).not.toContain('free');
@@ -97,6 +98,28 @@ it('limits shows the ten fullest agents, what of it is under way by lane, and sa
   expect(await json('limits', 'forum')).toMatchObject({
     limits: [{ agent: 'a15', inUse: 2, underWay: 1, freesAt: expect.stringMatching(/Z$/), agents: { length: 12 } }],
   });
+});
+
+it('reset hold ends a hold for all pods, once, and says of whom it was', async ({ world }) => {
+  const { forum, run } = await fleet(world);
+  await forum.say('p1', [SLOTS]);
+  await forum.set({
+    hold: forum.nowAt + 3_600_000,
+    held: JSON.stringify({ reason: '429 Retry-After', who: 'p1', at: forum.nowAt }),
+  });
+  const ended = await run('limits', 'forum', 'reset', 'hold', '--reason', 'they lifted it');
+  expect({ code: ended.code, stderr: ended.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(ended.stdout).toMatch(
+    /^ended the hold of forum, for all pods; \S+ before its end, told by p1: 429 Retry-After\n$/,
+  );
+  expect((await run('limits', 'forum')).stdout).not.toContain('forum hold');
+  const again = await run('limits', 'forum', 'reset', 'hold', '--reason', 'again');
+  expect(again).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/not held: expected a hold to end/),
+  });
+  expect(await journal(world)).toMatchObject([{ what: 'limit.released', reason: 'they lifted it', toldBy: 'p1' }]);
 });
 
 it('set and reset change what holds, are told with who and why, and `why` follows', async ({ world }) => {
@@ -183,11 +206,14 @@ describe('doctor', () => {
   const seen = (facts: Partial<LimitsSeen>): LimitsSeen => ({
     upstream: 'forum',
     seenAt: 1_000_000,
+    driver: 'scripts',
     limits: [{ limit: 'per-1m', size: 60, definedSize: 60, override: null } as LimitsSeen['limits'][number]],
     hold: null,
     closedUntilAt: null,
     waiting: [],
+    podsWaiting: null,
     drift: [],
+    split: null,
     unused: [],
     ...facts,
   });
@@ -211,9 +237,19 @@ describe('doctor', () => {
       'warn pods differ: forum concurrent is 3 on a; none on b: the stricter holds',
       'ok forum per-1m is 9, not 60, by order of ann for 1m more: r',
       'warn forum has an order of ann for gone, which no definition has',
-      'warn model: Redis lost what was in use: nothing is granted for 5s more',
+      'warn model: what was in use is not known (Redis lost it, or the other driver kept it): nothing is granted for 5s more',
       'warn model: nobody is let through for 2s more, told: no reason given',
     ]);
+    const lane = { name: 'publish', requests: 61, upstream: { name: 'forum' } };
+    const sized = { limit: 'concurrent', kind: 'concurrent', size: 3, definedSize: 3, override: null };
+    const slots = sized as LimitsSeen['limits'][number];
+    expect(checkLimits([seen({ limits: [slots] })], [lane])).toMatchObject([
+      {
+        status: 'fail',
+        says: 'forum: lane publish needs 61 concurrent at once (its requests), and 3 is all there is: it never runs',
+      },
+    ]);
+    expect(checkLimits([seen({ limits: [slots] })], [{ ...lane, requests: 3 }])).toMatchObject([{ status: 'ok' }]);
     for (const { status, todo } of findings) expect(todo !== undefined).toBe(status !== 'ok');
   });
 

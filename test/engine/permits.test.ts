@@ -53,7 +53,7 @@ describe('a pod that leaves', () => {
     expect(await world.redis.zcard(world.keys.limitUses('narrow', 'concurrent'))).toBe(1);
     await pod.stop('over', 0);
     expect(await world.redis.zcard(world.keys.limitUses('narrow', 'concurrent'))).toBe(0);
-    const fields = await world.redis.hkeys(world.keys.limits('narrow'));
+    const fields = await world.redis.hkeys(world.keys.limitDefinitions('narrow'));
     expect(fields.filter((field) => field.startsWith('def:'))).toEqual([]);
   });
 });

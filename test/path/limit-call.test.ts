@@ -29,7 +29,7 @@ async function full(world: World, { limits, tokens, knowsLanes = true }: Given) 
   const told: [string, unknown][] = [];
   const append = async (what: string, data: unknown) => void told.push([what, data]);
   const queues = knowsLanes ? [queue] : [];
-  return { queue, add, order: { redis, keys, upstream, queues, who: 'ann', reason: 'r', append } };
+  return { queue, add, order: { redis, keys, upstream, queues, lanes: [], who: 'ann', reason: 'r', append } };
 }
 
 const NAME = 'per-1h-by-agent';

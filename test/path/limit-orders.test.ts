@@ -1,17 +1,20 @@
 // Limits changed while everything runs: by whom, why and until when; heard by all at once, journalled, and refused in one line.
 
 import { describe, expect, vi } from 'vitest';
-import { resetLimit, setLimit } from '../../src/path/limit-orders.ts';
+import { defineLane } from '../../src/index.ts';
+import { releaseLimits, resetLimit, setLimit } from '../../src/path/limit-orders.ts';
+import type { LimitedLane } from '../../src/path/limit-wait.ts';
 import { redisNow } from '../../src/store/redis-now.ts';
 import { setLimit as writeLimit } from '../../src/store/scripts/set-limit.ts';
+import { JOB_FIELDS } from '../../src/words/keys.ts';
 import { it, type World } from '../support/world.ts';
 import { COUNT, type Limited, limitedUpstream, SLOTS } from './limited-upstream.ts';
 import { RETRYING, rejection } from './looking.ts';
 
-function orderOf({ redis, keys }: World, { upstream }: Limited, reason = 'slow today') {
+function orderOf({ redis, keys }: World, { upstream }: Limited, reason = 'slow today', lanes: LimitedLane[] = []) {
   const told: [string, unknown][] = [];
   const append = async (what: string, data: unknown) => void told.push([what, data]);
-  return { told, order: { redis, keys, upstream, queues: [], who: 'ann@desk', reason, append } };
+  return { told, order: { redis, keys, upstream, queues: [], lanes, who: 'ann@desk', reason, append } };
 }
 
 async function limited(world: World): Promise<Limited> {
@@ -150,7 +153,96 @@ describe('an order', () => {
   });
 });
 
+describe('a hold', () => {
+  const held = async (world: World) => {
+    const forum = await limited(world);
+    const told = JSON.stringify({ reason: '429 Retry-After', who: 'p1', at: forum.nowAt });
+    await forum.set({ hold: forum.nowAt + 3_600_000, held: told });
+    return forum;
+  };
+
+  it('is ended for all by order, told to every pod and journalled', async ({ world }) => {
+    const forum = await held(world);
+    const { order, told } = orderOf(world, forum, 'they lifted it');
+    const heard: string[] = [];
+    const listener = world.redis.duplicate();
+    world.defer(() => listener.disconnect());
+    listener.on('message', (_, text) => heard.push(text));
+    await listener.subscribe(world.keys.limitNotice('forum'));
+    const released = { upstream: 'forum', toldBy: 'p1', told: '429 Retry-After' };
+    const { leftMs } = await releaseLimits(order);
+    expect(leftMs).toBeGreaterThan(3_000_000);
+    expect(told).toEqual([['limit.released', { ...released, reason: 'they lifted it', leftMs }]]);
+    expect((await forum.look()).hold).toBeNull();
+    await vi.waitFor(() => expect(heard).toEqual(['{"kind":"released"}']), RETRYING);
+  });
+
+  it('that is ended calls who met the 429 and who found it held, and not who waits for a limit of its own', async ({
+    world,
+  }) => {
+    const forum = await held(world);
+    const lane = defineLane({ name: 'publish', upstream: forum.upstream });
+    const queue = world.queue(lane);
+    const reasons = [
+      'POST /posts: 429 slow down',
+      'forum lets nobody through now',
+      "limit 'tokens-per-1m' of forum: full",
+    ];
+    for (const [index, reason] of reasons.entries()) {
+      await world.redis.zadd(queue.backend.toKey('delayed'), (forum.nowAt + 3_600_000) * 4_096, `j${index}`);
+      await world.redis.hset(queue.jobKey(`j${index}`), { [JOB_FIELDS.gate]: 'limit', [JOB_FIELDS.reason]: reason });
+    }
+    const { order } = orderOf(world, forum);
+    expect(await releaseLimits({ ...order, queues: [queue] })).toMatchObject({ called: 2 });
+    const late = await world.redis.zrangebyscore(
+      queue.backend.toKey('delayed'),
+      (forum.nowAt + 60_000) * 4_096,
+      '+inf',
+    );
+    expect(late).toEqual(['j2']);
+  });
+
+  it('that is not cannot be ended, and nothing is told', async ({ world }) => {
+    const forum = await limited(world);
+    const { order, told } = orderOf(world, forum);
+    expect(await rejection(releaseLimits(order))).toMatchObject({
+      code: 'LK_STATE',
+      message: `upstream "forum" is not held: expected a hold to end, found none; see 'lanekeeper limits forum'`,
+    });
+    await forum.set({ hold: forum.nowAt - 1 });
+    expect(await rejection(releaseLimits(order))).toMatchObject({ code: 'LK_STATE' });
+    expect(told).toEqual([]);
+  });
+
+  it('stays while only a limit is reset (twin)', async ({ world }) => {
+    const forum = await held(world);
+    await resetLimit(orderOf(world, forum).order);
+    expect((await forum.look()).hold).not.toBeNull();
+  });
+});
+
 describe('a wrong order', () => {
+  it('that leaves a lane fewer than a job needs at once is refused by name; for the others it is none (twin)', async ({
+    world,
+  }) => {
+    const forum = await limited(world);
+    const lanes = [
+      { name: 'publish', requests: 2 },
+      { name: 'collect', requests: 1 },
+    ];
+    const { order, told } = orderOf(world, forum, 'slow', lanes);
+    expect(await rejection(setLimit(order, 'concurrent', { size: 1 }))).toMatchObject({
+      code: 'LK_INPUT',
+      message:
+        'limit "concurrent" of upstream "forum": expected at least 2, because that is what a job needs at once of ' +
+        'lane "publish" (requests: 2), got 1: to stop a lane use pause, to run with less lower its requests',
+    });
+    expect(told).toEqual([]);
+    expect(await sizeOf(forum, 'concurrent')).toBe(3);
+    expect(await setLimit(order, 'concurrent', { size: 2 })).toMatchObject({ after: 2 });
+    expect(await setLimit(order, 'per-1m', { size: 1 })).toMatchObject({ after: 1 });
+  });
+
   it.for([
     [0, /a whole number from 1 to 1000000000 \(to let nothing through, pause its lanes\), got 0/],
     [-1, /got -1$/],

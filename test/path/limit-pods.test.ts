@@ -5,9 +5,11 @@ import { describe, expect, vi } from 'vitest';
 import { readBatch } from '../../src/engine/journal.ts';
 import { createMetrics } from '../../src/engine/metrics.ts';
 import { defineLane, defineUpstream, handle } from '../../src/index.ts';
-import { explainJob } from '../../src/path/inspect.ts';
+import { explainJob, showJob } from '../../src/path/inspect.ts';
 import { lookAtLimits } from '../../src/path/limit-look.ts';
+import { releaseLimits } from '../../src/path/limit-orders.ts';
 import type { LimitOptions } from '../../src/path/limit-plan.ts';
+import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
 import { LIMIT_DRIVERS, type LimitDriverName } from '../../src/words/limit.ts';
 import { it, type World } from '../support/world.ts';
 import { gate, RETRYING } from './looking.ts';
@@ -56,11 +58,44 @@ describe.each(LIMIT_DRIVERS)('pods on %s', (driver) => {
     expect(await metrics.registry.metrics()).toContain(`${inUse} 0`);
   });
 
+  it.for([true, false])('that are held go on when somebody ends the hold: %s', async (isEnded, { world }) => {
+    const { redis, keys } = world;
+    await redis.hset(keys.limits('forum'), 'born', 1);
+    const lane = laneOf(driver, [{ concurrent: 2 }]);
+    const upstream = lane.upstream as NonNullable<typeof lane.upstream>;
+    let ran = 0;
+    const pod = await world.pod([handle(lane, { run: () => void ran++ })]);
+    const producer = await world.producer();
+    await producer.add(lane, null);
+    await vi.waitFor(() => expect(ran).toBe(1), RETRYING);
+    const channel = keys.limitNotice('forum');
+    // As another pod tells that the upstream said so.
+    await holdLimits.run(
+      redis,
+      { limits: keys.limits('forum') },
+      { forMs: 3_600_000, reason: '429', who: 'p9', channel },
+    );
+    const laneQueue = world.queue(lane);
+    const { id } = await producer.add(lane, null);
+    const order = { redis, keys, upstream, lanes: [], who: 'ann', reason: 'r', append: async () => {} };
+    const before = Date.now();
+    if (isEnded) {
+      await releaseLimits({ ...order, queues: [laneQueue] });
+      await vi.waitFor(() => expect(ran).toBe(2), RETRYING);
+      return;
+    }
+    // Without it (twin), for longer than that took.
+    await vi.waitUntil(() => Date.now() - before > 1_500, RETRYING);
+    expect(ran).toBe(1);
+    expect(await showJob(laneQueue, id)).toMatchObject({ state: 'waiting' });
+    await pod.stop('over', 0);
+  });
+
   it('that begin to differ are told of once, whoever joins or leaves; those alike never (twin)', async ({ world }) => {
     const start = (...all: LimitOptions[]) => world.pod([handle(laneOf(driver, all), { run() {} })]);
     const isKnown = (pod: string) =>
       vi.waitFor(
-        async () => expect(await world.redis.hexists(world.keys.limits('forum'), `def:${pod}`)).toBe(1),
+        async () => expect(await world.redis.hexists(world.keys.limitDefinitions('forum'), `def:${pod}`)).toBe(1),
         RETRYING,
       );
     // A pod makes itself known when it first asks: nothing would ask without work.

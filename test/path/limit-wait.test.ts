@@ -75,14 +75,33 @@ describe('a job whose upstream is at its limit', () => {
     expect(await why()).toMatchObject({
       gate: 'limit',
       untilAt: forum.nowAt + 90_000,
-      because: expect.stringMatching(/^nobody is let through for \S+ more, told by p1: 429 from POST \/posts; 0 /),
+      because: expect.stringMatching(
+        /^nobody is let through for \S+ more, told by p1: 429 from POST \/posts \(to end it: lanekeeper limits forum reset hold --reason \.\.\.\); 0 /,
+      ),
       limit: { limits: [], hold: { untilAt: forum.nowAt + 90_000 } },
     });
     await forum.set({ hold: 0, closed: forum.nowAt + 50_000 });
     expect(await why()).toMatchObject({
       untilAt: forum.nowAt + 50_000,
-      because: expect.stringMatching(/^Redis lost what was in use: nothing is granted for \S+ more/),
+      because: expect.stringMatching(
+        /^what was in use is not known \(Redis lost it, .*\): nothing is granted for \S+ more/,
+      ),
     });
+  });
+
+  it('whose lane needs more at once than there is never runs, and is told so with what to do', async ({ world }) => {
+    const { forum, id } = await waiting(world);
+    await forum.say('p1', [SLOTS]);
+    const whyWith = (requests: number) =>
+      explainJob(world.queue(lane), { ...lane, requests }, id, 2, async () => ({ limits: await forum.look() }));
+    expect(await whyWith(4)).toMatchObject({
+      gate: 'limit',
+      untilAt: null,
+      because:
+        'lane publish needs 4 concurrent at once (its requests), and 3 is all there is: it never runs; ' +
+        'raise the limit, or lower requests of the lane; 0 ahead of it in its lane',
+    });
+    expect(await whyWith(3)).toMatchObject({ gate: null });
   });
 
   it('by agent waits when its own agent is full, not when another is', async ({ world }) => {

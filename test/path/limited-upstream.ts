@@ -5,7 +5,7 @@ import { defineUpstream } from '../../src/index.ts';
 import { type LimitsSeen, lookAtLimits } from '../../src/path/limit-look.ts';
 import type { Upstream } from '../../src/path/upstream.ts';
 import { redisNow } from '../../src/store/redis-now.ts';
-import { type Limit, limitName } from '../../src/words/limit.ts';
+import { type Limit, type LimitDriverName, limitName } from '../../src/words/limit.ts';
 import type { World } from '../support/world.ts';
 
 export function limit(kind: Limit['kind'], size: number, perMs = 0, byAgent = false): Limit {
@@ -30,7 +30,7 @@ export interface Limited {
   nowAt: number;
   look(agent?: string): Promise<LimitsSeen>;
   /** A pod says its definition; the strictest of all that were said is agreed upon. */
-  say(pod: string, limits: Limit[], agoMs?: number): Promise<void>;
+  say(pod: string, limits: Limit[], agoMs?: number, driver?: LimitDriverName): Promise<void>;
   /** Slots by '<lane>|<pod>', that end in so many ms. */
   hold(holders: Record<string, number>, forMs?: number): Promise<void>;
   /** Tickets by lane, that stop to count in so many ms. */
@@ -57,8 +57,9 @@ export async function limitedUpstream(
     nowAt,
     set,
     look: (agent) => lookAtLimits(redis, keys, upstream, agent),
-    async say(pod, limits, agoMs = 0) {
-      await set({ [`def:${pod}`]: JSON.stringify({ at: nowAt - agoMs, limits }) });
+    async say(pod, limits, agoMs = 0, driver = 'scripts') {
+      const said = JSON.stringify({ at: nowAt - agoMs, driver, limits });
+      await redis.hset(keys.limitDefinitions(tag), `def:${pod}`, said);
       for (const { name, kind, size, perMs, byAgent } of limits) {
         agreed.set(name, Math.min(size, agreed.get(name) ?? size));
         await set({ [`lim:${name}`]: `${kind} ${agreed.get(name)} ${perMs} ${byAgent ? 1 : 0}` });

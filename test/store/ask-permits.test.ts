@@ -23,10 +23,15 @@ async function open(world: World, { concurrent, count, perMs = 1_000 }: Size, ta
     ...(concurrent ? [{ name: 'concurrent', kind: 'concurrent', size: concurrent, perMs: 0, byAgent: false }] : []),
     ...(count ? [{ name: 'per', kind: 'count', size: count, perMs, byAgent: false }] : []),
   ];
-  const at = { limits: keys.limits(tag), waiting: keys.limitWaiting(tag), slots: keys.limitUses(tag, 'concurrent') };
+  const at = {
+    limits: keys.limits(tag),
+    definitions: keys.limitDefinitions(tag),
+    waiting: keys.limitWaiting(tag),
+    slots: keys.limitUses(tag, 'concurrent'),
+  };
   const channel = keys.limitNotice(tag);
   const register = (pod: string, own = limits) =>
-    registerLimits.run(redis, at, { pod, limits: JSON.stringify(own), closedMs: 0, channel });
+    registerLimits.run(redis, at, { pod, driver: 'scripts', limits: JSON.stringify(own), closedMs: 0, channel });
   await register('p0');
   let number = 0;
   const ask = async (given: Partial<AskWire>) => {
@@ -293,7 +298,13 @@ describe('an upstream', () => {
     await world.redis.del(at.limits);
     expect(await ask({ slots: 1 })).toBeUndefined();
     const text = JSON.stringify(limits);
-    const { closedMs } = await registerLimits.run(world.redis, at, { pod: 'p0', limits: text, closedMs: 200, channel });
+    const { closedMs } = await registerLimits.run(world.redis, at, {
+      pod: 'p0',
+      driver: 'scripts',
+      limits: text,
+      closedMs: 200,
+      channel,
+    });
     expect(closedMs).toBe(200);
     expect((await ask({ slots: 1 }))?.slots).toEqual([]);
     await vi.waitFor(async () => expect((await ask({ slots: 1 }))?.slots).toHaveLength(1));
@@ -306,7 +317,8 @@ describe('an upstream', () => {
     await world.redis.hset(at.limits, 'run', 'before');
     expect(await ask({ slots: 1 })).toBeUndefined();
     const text = JSON.stringify(limits);
-    const again = () => registerLimits.run(world.redis, at, { pod: 'p0', limits: text, closedMs: 200, channel });
+    const again = () =>
+      registerLimits.run(world.redis, at, { pod: 'p0', driver: 'scripts', limits: text, closedMs: 200, channel });
     expect([(await again()).closedMs, (await again()).closedMs]).toEqual([200, 0]);
     expect((await ask({ slots: 1 }))?.slots).toEqual([]);
     await vi.waitFor(async () => expect((await ask({ slots: 1 }))?.slots).toHaveLength(1));

@@ -109,7 +109,7 @@ describe('a pod', () => {
     await first.ask(asks({ freed: slots }));
     await first.stop();
     expect(await slotsOf(second, 2)).toHaveLength(2);
-    expect(await world.redis.hexists(world.keys.limits(TAG), 'def:p0')).toBe(0);
+    expect(await world.redis.hexists(world.keys.limitDefinitions(TAG), 'def:p0')).toBe(0);
     // A client without it makes Bottleneck's scripts fail for all others until it is forgotten, 10 s later.
     const slotsKey = world.keys.bottleneck(TAG, 'slots');
     const clients = await world.redis.zrange(`${slotsKey}_client_running`, '0', '-1');
@@ -122,7 +122,7 @@ describe('a hold', () => {
   it('reaches every pod at once, until its end', async ({ world }) => {
     const [first, second] = [open(world, 'p0', [concurrent(2)]), open(world, 'p1', [concurrent(2)])];
     await slotsOf(first, 1);
-    await vi.waitUntil(async () => (await world.redis.hkeys(world.keys.limits(TAG))).includes('def:p1'));
+    await vi.waitUntil(async () => (await world.redis.hkeys(world.keys.limitDefinitions(TAG))).includes('def:p1'));
     const heldMs = machineMs();
     await first.hold(1_500, '429 with Retry-After');
     await vi.waitUntil(() => second.notices.some(({ kind }) => kind === 'held'), { timeout: 1_000 });

@@ -1,8 +1,12 @@
 // What the script driver makes of the scripts: a pod comes, hears, asks and leaves.
 
 import { describe, expect, vi } from 'vitest';
+import type { LimitNotice } from '../../src/store/limit-driver.ts';
 import { openScriptDriver } from '../../src/store/limit-scripts.ts';
-import { openNotices } from '../../src/store/notices.ts';
+import { type Notices, openNotices } from '../../src/store/notices.ts';
+import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
+import { registerLimits } from '../../src/store/scripts/register-limits.ts';
+import { releaseHold } from '../../src/store/scripts/release-hold.ts';
 import { it, type World } from '../support/world.ts';
 
 /** A pod's driver as the engine opens it, with so many slots, and when it had heard how many notices. */
@@ -33,7 +37,92 @@ describe('a pod', () => {
     await driver.stop();
     await vi.waitUntil(() => heard.length >= 2);
     // On the same connection as what it would have written.
-    expect(await world.redis.hexists(world.keys.limits('u'), 'def:p1')).toBe(0);
+    expect(await world.redis.hexists(world.keys.limitDefinitions('u'), 'def:p1')).toBe(0);
+  });
+});
+
+describe('a notice that is lost', () => {
+  const ASK = {
+    lane: 'a',
+    weight: 1,
+    unit: 1,
+    slots: 1,
+    tickets: 0,
+    freed: [],
+    unsent: [],
+    sent: [],
+    kept: [],
+    wired: [],
+  };
+  const deaf: Notices = { on() {}, stop() {} };
+  const SLOTS = { name: 'concurrent', kind: 'concurrent', size: 2, perMs: 0, byAgent: false } as const;
+
+  /** A pod that hears nothing, and another that says what the limits are. */
+  async function open({ redis, keys, defer }: World) {
+    const at = { limits: keys.limits('u'), definitions: keys.limitDefinitions('u') };
+    await redis.hset(at.limits, 'born', 1);
+    const channel = keys.limitNotice('u');
+    const plan = { driver: 'scripts', limits: [SLOTS], travelMs: 10 } as const;
+    const driver = openScriptDriver({ redis, notices: deaf, keys, tag: 'u', pod: 'p0', plan });
+    defer(() => driver.stop());
+    const heard: LimitNotice['kind'][] = [];
+    driver.onNotice(({ kind }) => heard.push(kind));
+    const say = (limits: object[]) =>
+      registerLimits.run(redis, at, {
+        pod: 'p1',
+        driver: 'scripts',
+        limits: JSON.stringify(limits),
+        closedMs: 0,
+        channel,
+      });
+    return { driver, heard, at, channel, say };
+  }
+
+  it('is made up for at the next ask: a limit that is new holds from then on', async ({ world }) => {
+    const { driver, heard, say } = await open(world);
+    expect((await driver.ask(ASK)).slots).toHaveLength(1);
+    expect(driver.needs.tickets).toBe(false);
+    await say([SLOTS, { name: 'per-1m', kind: 'count', size: 60, perMs: 60_000, byAgent: false }]);
+    await driver.ask(ASK);
+    expect(driver.needs.tickets).toBe(true);
+    expect(heard, 'and those who wait ask').toContain('released');
+  });
+
+  it('without the revision would be unknown until the next beat (twin)', async ({ world }) => {
+    const { driver, say, at } = await open(world);
+    await driver.ask(ASK);
+    const before = (await world.redis.hget(at.limits, 'rev')) ?? '0';
+    await say([SLOTS, { name: 'per-1m', kind: 'count', size: 60, perMs: 60_000, byAgent: false }]);
+    await world.redis.hset(at.limits, 'rev', before);
+    await driver.ask(ASK);
+    expect(driver.needs.tickets).toBe(false);
+  });
+
+  it('of the end of a hold is made up for at the next beat', async ({ world }) => {
+    const { driver, heard, at, channel } = await open(world);
+    await driver.register();
+    const hold = { forMs: 60_000, reason: '429', who: 'p1', channel };
+    await holdLimits.run(world.redis, { limits: at.limits }, hold);
+    await driver.register();
+    expect(heard, 'who asks hears of a hold by its answer').toEqual([]);
+    expect(await releaseHold.run(world.redis, { limits: at.limits }, { channel })).toMatchObject({
+      who: 'p1',
+      reason: '429',
+    });
+    await driver.register();
+    expect(heard).toEqual(['released']);
+    expect(await releaseHold.run(world.redis, { limits: at.limits }, { channel }), 'there is none').toBeUndefined();
+  });
+
+  it('is not looked for in the buckets, of which there are thousands', async ({ world }) => {
+    const { driver, at } = await open(world);
+    const old = Object.fromEntries(Array.from({ length: 3_000 }, (_, n) => [`ask:lane${n}|gone`, 'd 1 1']));
+    await world.redis.hset(at.limits, old);
+    await driver.register();
+    const left = await world.redis.hlen(at.limits);
+    expect(left, 'some of the old asks at a time').toBeGreaterThan(2_500);
+    for (let beat = 0; beat < 60; beat++) await driver.register();
+    expect((await world.redis.hkeys(at.limits)).filter((field) => field.startsWith('ask:'))).toEqual([]);
   });
 });
 

@@ -25,6 +25,7 @@ const make = {
   retention: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.retention({ name: other, tag }),
   ring: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.ring(other),
   limits: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limits(tag),
+  limitDefinitions: (keys: ReturnType<typeof createKeys>, tag: string) => keys.limitDefinitions(tag),
   limitUses: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
     keys.limitUses(tag, `per-1m-by-agent:${other}`),
   limitAmounts: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
@@ -43,6 +44,7 @@ const ofUpstream = [
   'pause',
   'retention',
   'limits',
+  'limitDefinitions',
   'limitUses',
   'limitAmounts',
   'limitAgents',

@@ -1,9 +1,25 @@
 // The command about limits: look at them, and change them while everything runs.
 
 import { Argument, type Command } from 'commander';
-import { sayClosed, sayDrift, sayHold, sayLane, sayOverride } from '../../path/limit-lines.ts';
+import {
+  SPLIT_TODO,
+  sayClosed,
+  sayDrift,
+  sayHold,
+  sayLane,
+  sayOverride,
+  sayRelease,
+  saySplit,
+} from '../../path/limit-lines.ts';
 import { type LimitSeen, type LimitsSeen, lookAtLimits } from '../../path/limit-look.ts';
-import { type LimitChange, type LimitOrder, resetLimit, setLimit } from '../../path/limit-orders.ts';
+import {
+  type HoldReleased,
+  type LimitChange,
+  type LimitOrder,
+  releaseLimits,
+  resetLimit,
+  setLimit,
+} from '../../path/limit-orders.ts';
 import { toInstant } from '../../words/clock.ts';
 import { formatDuration } from '../../words/duration.ts';
 import { quote } from '../../words/errors.ts';
@@ -24,6 +40,8 @@ interface LimitsOptions {
 const MAX_WAITING = 10;
 const MAX_AGENTS = 10;
 const BAR = 10;
+/** No limit is called so: their names come from their kinds. */
+const HOLD = 'hold';
 
 export function addLimitsCommand(program: Command): void {
   dirCommand(
@@ -33,13 +51,13 @@ export function addLimitsCommand(program: Command): void {
   )
     .argument('[upstream]', 'only this one')
     .addArgument(new Argument('[action]', 'what to do').choices(['set', 'reset']))
-    .argument('[limit]', 'the limit, as shown; reset without one resets all')
+    .argument('[limit]', "the limit, as shown; for reset also 'hold'; reset without one resets all limits")
     .argument('[value]', 'for set: the size, 1 or more')
     .option('--reason <text>', 'for set and reset: why, for the journal and for whoever asks', toReason)
     .option('--for <duration>', 'for set: until then; without it until somebody resets it')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ lanekeeper limits\n  $ lanekeeper limits forum set concurrent 2 --for 30m --reason "they are slow today"\n  $ lanekeeper limits forum reset concurrent --reason "they are well again"\n',
+      '\nExamples:\n  $ lanekeeper limits\n  $ lanekeeper limits forum set concurrent 2 --for 30m --reason "they are slow today"\n  $ lanekeeper limits forum reset concurrent --reason "they are well again"\n\nAfter a 429 or a used-up quota nobody is let through until the instant that the upstream named. To end that now, for all pods:\n  $ lanekeeper limits forum reset hold --reason "they lifted it"\n',
     )
     .action(
       async (
@@ -62,7 +80,11 @@ export function addLimitsCommand(program: Command): void {
         const { redis, keys, who, append } = session;
         const lanes = [...session.definitions.lanes.values()].filter((lane) => lane.upstream?.name === name);
         const queues = lanes.map((lane) => session.queue(lane));
-        const order: LimitOrder = { redis, keys, upstream, queues, who, reason: options.reason ?? '', append };
+        const order: LimitOrder = { redis, keys, upstream, queues, lanes, who, reason: options.reason ?? '', append };
+        if (action === 'reset' && limit === HOLD) {
+          const released = await releaseLimits(order);
+          return options.json ? sayJson(released) : say(sayReleased(released));
+        }
         if (action === 'reset') {
           const changes = await resetLimit(order, limit);
           return options.json ? sayJson(changes) : sayReset(changes, name);
@@ -115,16 +137,16 @@ function toRows({ upstream, seenAt }: LimitsSeen, limit: LimitSeen): unknown[][]
   const { limit: name, size, agents } = limit;
   const uses = agents.length > 0 ? agents.slice(0, MAX_AGENTS) : [limit];
   return uses.map(({ inUse, agent, byLane }, index) => {
-    const filled = Math.min(BAR, Math.ceil((inUse / size) * BAR));
-    const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
-    const use = agent === null || inUse === 0 ? inUse : `${inUse} (${agent})`;
+    const filled = Math.min(BAR, Math.ceil(((inUse ?? 0) / size) * BAR));
+    const bar = inUse === null ? null : `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
+    const use = agent === null || inUse === 0 ? (inUse ?? 'not known with bottleneck') : `${inUse} (${agent})`;
     const note = index === 0 ? sayOverride(limit, seenAt) : undefined;
     return [upstream, name, bar, use, size, byLane.map(sayLane).join(', ') || null, note ?? null];
   });
 }
 
 function toFacts(seen: LimitsSeen): [string, string | undefined][] {
-  const { upstream, limits, waiting, drift, unused, seenAt } = seen;
+  const { upstream, limits, waiting, podsWaiting, drift, split, unused, seenAt } = seen;
   const others = limits.flatMap(({ limit, agents }) =>
     agents.length > MAX_AGENTS ? [`${agents.length - MAX_AGENTS} more use ${limit}, none of them more`] : [],
   );
@@ -132,11 +154,15 @@ function toFacts(seen: LimitsSeen): [string, string | undefined][] {
     return `${place}. ${lane} on ${pod} wants ${want}, for ${formatDuration(Math.max(0, seenAt - sinceAt))}`;
   });
   if (waiting.length > MAX_WAITING) shown.push(`and ${waiting.length - MAX_WAITING} more`);
+  if (podsWaiting)
+    shown.push(`${podsWaiting} ${podsWaiting === 1 ? 'pod' : 'pods'}; which lanes is not known with bottleneck`);
+  const hold = sayHold(seen);
   return [
     [`${upstream} lost`, sayClosed(seen)],
-    [`${upstream} hold`, sayHold(seen)],
+    [`${upstream} hold`, hold && `${hold}\nto end it now: ${sayRelease(upstream)}`],
     [`${upstream} agents`, others.join('\n')],
     [`${upstream} waiting`, shown.join('\n')],
+    [`${upstream} driver`, split ? `${saySplit(split)}\nto end that: ${SPLIT_TODO}` : undefined],
     [`${upstream} drift`, drift.map(sayDrift).join('\n')],
     [
       `${upstream} unused`,
@@ -150,8 +176,16 @@ function saySet({ upstream, limit, before, after, definedSize, untilAt, inUse, c
   if (untilAt !== null) parts.push(`until ${toInstant(untilAt)}`);
   if (definedSize !== null && after !== null && after > definedSize)
     parts.push(`more than the ${definedSize} of its definition`);
-  if (after !== null && inUse > after)
+  if (after !== null && inUse !== null && inUse > after)
     parts.push(`${inUse} are in use: nothing new is granted until fewer than ${after} are`);
+  if (called > 0) parts.push(sayCalled(called));
+  return parts.join('; ');
+}
+
+function sayReleased({ upstream, leftMs, toldBy, told, called }: HoldReleased): string {
+  const by = toldBy === null ? '' : ` by ${toldBy}`;
+  const parts = [`ended the hold of ${upstream}, for all pods`];
+  parts.push(`${formatDuration(leftMs)} before its end, told${by}: ${told ?? 'no reason given'}`);
   if (called > 0) parts.push(sayCalled(called));
   return parts.join('; ');
 }

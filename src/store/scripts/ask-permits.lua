@@ -5,7 +5,7 @@
 -- KEYS[3] slots the sorted set of what is held of `concurrent`
 -- ARGV[1] ask JSON, see ask-permits.ts
 -- ARGV[2] channel the notices' channel
--- Answers { 'gone' } when the upstream's state is not here or of another run of Redis, or { slot ids, batch, tickets, lost ids, again in ms, contended 0|1 }.
+-- Answers { 'gone' } when the upstream's state is not here, of another run of Redis, or not as the pod knows it, or { slot ids, batch, tickets, lost ids, again in ms, contended 0|1 }.
 local hash, waiting, slotsKey = KEYS[1], KEYS[2], KEYS[3]
 local ask = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
@@ -13,7 +13,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local self = ask.lane .. '|' .. ask.pod
 
 -- The limits, at the sizes that hold now.
-local fields = { 'born', 'closed', 'hold', 'run', 'next', 'want:' .. self }
+local fields = { 'born', 'closed', 'hold', 'run', 'rev', 'next', 'want:' .. self }
 for _, name in ipairs(ask.limits) do
   fields[#fields + 1] = 'lim:' .. name
   fields[#fields + 1] = 'set:' .. name
@@ -25,11 +25,12 @@ if not values[1] then return { 'gone' } end
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and info:match('run_id:(%x+)') or ''
 if values[4] ~= run then return { 'gone' } end
+if ask.rev and ask.rev ~= tonumber(values[5] or 0) then return { 'gone' } end
 local shutUntil = math.max(tonumber(values[2] or 0), tonumber(values[3] or 0))
 local slots
 local counts = {}
 for index, name in ipairs(ask.limits) do
-  local at = 4 + index * 3
+  local at = 5 + index * 3
   if not values[at] then return { 'gone' } end
   local kind, size, per = values[at]:match('^(%S+) (%S+) (%S+)')
   local limit = { name = name, size = tonumber(size), per = tonumber(per), used = tonumber(values[at + 2] or 0) }
@@ -182,7 +183,7 @@ local freeSlots, freeTickets = math.huge, math.huge
 if slots then freeSlots = slots.size - slots.used end
 for _, limit in ipairs(counts) do freeTickets = math.min(freeTickets, limit.size - limit.used) end
 local isShut = shutUntil > now
-local mine = read(values[6])
+local mine = read(values[7])
 local isKnownToWait = #mine > 0
 -- More is held than may be, since the size became less: nobody hands on.
 local isContended = slots ~= nil and slots.used > slots.size
@@ -236,7 +237,7 @@ local unit = slots and ask.unit or 0
 local wantSlots, wantTickets = ask.slots, ask.tickets
 local gotSlots, gotTickets = 0, 0
 local called
-local number = tonumber(values[5] or 0)
+local number = tonumber(values[6] or 0)
 local hasFree = (slots and freeSlots > 0) or (#counts > 0 and freeTickets > 0)
 if hasFree and not isShut then
   readLine()

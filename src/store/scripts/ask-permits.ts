@@ -9,6 +9,8 @@ export interface AskWire {
   driver: string;
   number: number;
   weight: number;
+  /** The revision of the limits as this pod knows them; nothing: whichever. */
+  rev?: number | undefined;
   /** Slots of one attempt: granted all or none. */
   unit: number;
   slots: number;

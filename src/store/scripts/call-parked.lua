@@ -7,10 +7,11 @@
 -- ARGV[3] fields  JSON of the names of theirs: { gate, reason, until }
 -- ARGV[4] gate
 -- ARGV[5] reason  what theirs begins with
--- ARGV[6] startMs the first comes so long from now
--- ARGV[7] stepMs  each so long after the one before
+-- ARGV[6] isOther 1: only those whose reason does not begin with it
+-- ARGV[7] startMs the first comes so long from now
+-- ARGV[8] stepMs  each so long after the one before
 -- Answers how many come sooner.
-local fields, reason = cjson.decode(ARGV[3]), ARGV[5]
+local fields, reason, isOther = cjson.decode(ARGV[3]), ARGV[5], ARGV[6] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -20,8 +21,9 @@ for _, id in ipairs(cjson.decode(ARGV[2])) do
   local seen = redis.call('HMGET', job, fields.gate, fields.reason)
   -- BullMQ's score: milliseconds, and 12 bits that keep an order within one.
   local score = tonumber(redis.call('ZSCORE', KEYS[1], id))
-  local at = now + tonumber(ARGV[6]) + called * tonumber(ARGV[7])
-  if score and score > (at + 1) * 4096 and seen[1] == ARGV[4] and (seen[2] or ''):sub(1, #reason) == reason then
+  local at = now + tonumber(ARGV[7]) + called * tonumber(ARGV[8])
+  local isMeant = ((seen[2] or ''):sub(1, #reason) == reason) ~= isOther
+  if score and score > (at + 1) * 4096 and seen[1] == ARGV[4] and isMeant then
     redis.call('ZADD', KEYS[1], 'XX', string.format('%.0f', at * 4096), id)
     redis.call('HSET', job, fields['until'], string.format('%.0f', at), 'delay', string.format('%.0f', at - now))
     called = called + 1

@@ -5,6 +5,6 @@ import { defineScript } from './define-script.ts';
 export const callParked = defineScript({
   file: new URL('./call-parked.lua', import.meta.url),
   keys: ['delayed', 'marker'],
-  args: ['jobs', 'ids', 'fields', 'gate', 'reason', 'startMs', 'stepMs'],
+  args: ['jobs', 'ids', 'fields', 'gate', 'reason', 'isOther', 'startMs', 'stepMs'],
   reply: (raw) => raw as number,
 });

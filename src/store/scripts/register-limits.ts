@@ -1,41 +1,55 @@
 // Typed wrapper of register-limits.lua.
 
-import type { Limit, LimitKind } from '../../words/limit.ts';
+import type { Limit, LimitDriverName, LimitKind } from '../../words/limit.ts';
 import { defineScript } from './define-script.ts';
 
 /** Its size is Redis's matter: overrides change it while it runs. */
 export type KnownLimit = Omit<Limit, 'size'>;
 
-/** Pods define a limit differently, the strictest first; null: not at all. The least size holds. */
+/** What pods say of the driver is told as if it were one more limit. */
+export const DRIVER = 'driver';
+
+/**
+ * Pods define a limit differently, the strictest first; null: not at all. The least size holds. Of `driver` a size is its name,
+ * and the first is the one that grants.
+ */
 export interface Differ {
   limit: string;
-  sizes: { size: number | null; pods: string[] }[];
+  sizes: { size: number | LimitDriverName | null; pods: string[] }[];
 }
 
 export const registerLimits = defineScript({
   file: new URL('./register-limits.lua', import.meta.url),
-  keys: ['limits'],
-  args: ['pod', 'limits', 'closedMs', 'channel'],
+  keys: ['limits', 'definitions'],
+  args: ['pod', 'driver', 'limits', 'closedMs', 'channel'],
   reply: (raw) => {
-    const [closedMs, differ, limits] = raw as [number, string, string[]];
+    const [closedMs, differ, limits, driver, revision, heldMs] = raw as Reply;
     return {
       closedMs,
       /** That began to be so just now, and is told to this pod alone. */
-      differ: Object.entries(JSON.parse(differ) as Record<string, Sizes>).map(toDiffer),
+      differ: Object.entries(JSON.parse(differ) as Record<string, Sizes>).map((one) => toDiffer(one, driver)),
       /** Each that holds, whoever defined it. */
       limits: limits.map((text): KnownLimit => {
         const [kind, name, perMs, byAgent] = text.split(' ') as [LimitKind, string, string, string];
         return { kind, name, perMs: Number(perMs), byAgent: byAgent === '1' };
       }),
+      /** The one that grants; '' when no pod is left and none has been. */
+      driver,
+      /** Grows with every change of definitions and orders, and when a hold is ended. */
+      revision,
+      /** Nobody is let through for so long. */
+      heldMs,
     };
   },
 });
 
-type Sizes = Record<string, number | null>;
+type Reply = [number, string, string[], LimitDriverName | '', number, number];
+type Size = Differ['sizes'][number]['size'];
+type Sizes = Record<string, Size>;
 
-function toDiffer([limit, sizes]: [string, Sizes]): Differ {
-  const strictness = (size: number | null) => size ?? Number.POSITIVE_INFINITY;
+function toDiffer([limit, sizes]: [string, Sizes], driver: string): Differ {
+  const strictness = (size: Size) => (typeof size === 'number' ? size : size === driver ? 0 : Number.POSITIVE_INFINITY);
   const different = [...new Set(Object.values(sizes))].sort((a, b) => strictness(a) - strictness(b));
-  const podsOf = (size: number | null) => Object.keys(sizes).filter((pod) => sizes[pod] === size);
+  const podsOf = (size: Size) => Object.keys(sizes).filter((pod) => sizes[pod] === size);
   return { limit, sizes: different.map((size) => ({ size, pods: podsOf(size).sort() })) };
 }

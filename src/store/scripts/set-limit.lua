@@ -32,5 +32,8 @@ else
   redis.call('HSET', limits, field, after)
 end
 
-if before ~= after then redis.call('PUBLISH', notice, '{"kind":"changed"}') end
+if before ~= after then
+  redis.call('HINCRBY', limits, 'rev', 1)
+  redis.call('PUBLISH', notice, '{"kind":"changed"}')
+end
 return { now, before, after, redis.call('HGET', limits, 'lim:' .. limit) or '' }

@@ -82,7 +82,8 @@ async function* examine(options: { dir: string }): AsyncGenerator<Finding> {
     const pods = (await readPods(redis, keys)).filter(({ isAlive }) => isAlive);
     yield* checkPods(pods, new Map(lanes.map((lane) => [lane.name, fingerprint(lane)])));
     const upstreams = [...(definitions?.upstreams.values() ?? [])];
-    yield* checkLimits(await Promise.all(upstreams.map((upstream) => lookAtLimits(redis, keys, upstream))));
+    const limits = await Promise.all(upstreams.map((upstream) => lookAtLimits(redis, keys, upstream)));
+    yield* checkLimits(limits, lanes);
   } catch (error) {
     yield fail('redis', toError(error).message, 'give this user the right to ask, or look again when it answers');
   } finally {

@@ -1,15 +1,45 @@
 // What doctor checks of the limits: whether pods agree on them, and which orders and holds are in force.
 
-import { sayClosed, sayDrift, sayHold, sayOverride } from '../../../path/limit-lines.ts';
+import {
+  SPLIT_TODO,
+  sayClosed,
+  sayDrift,
+  sayHold,
+  sayOverride,
+  sayRelease,
+  saySplit,
+  sayTooSmall,
+  TOO_SMALL_TODO,
+} from '../../../path/limit-lines.ts';
 import type { LimitsSeen } from '../../../path/limit-look.ts';
-import { type Finding, ok, warn } from './finding.ts';
+import { findTooSmall, type LimitedLane } from '../../../path/limit-wait.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
 
-export function checkLimits(upstreams: readonly LimitsSeen[]): Finding[] {
+/** A lane, and whose limits are its. */
+type LaneOf = LimitedLane & { readonly upstream: { readonly name: string } | undefined };
+
+export function checkLimits(upstreams: readonly LimitsSeen[], lanes: readonly LaneOf[] = []): Finding[] {
   const limited = upstreams.filter(({ limits, unused }) => limits.length > 0 || unused.length > 0);
   if (limited.length === 0) return [];
-  const findings = limited.flatMap((seen) => [...driftsOf(seen), ...ordersOf(seen), ...holdsOf(seen)]);
+  const findings = limited.flatMap((seen) => {
+    const own = lanes.filter(({ upstream }) => upstream?.name === seen.upstream);
+    return [...splitOf(seen), ...stoppedBy(seen, own), ...driftsOf(seen), ...ordersOf(seen), ...holdsOf(seen)];
+  });
   if (findings.length > 0) return findings;
   return [ok('limits', `as defined, and nothing is held: ${limited.map(({ upstream }) => upstream).join(', ')}`)];
+}
+
+function splitOf({ upstream, split }: LimitsSeen): Finding[] {
+  return split ? [fail('limits', `pods differ: ${upstream} ${saySplit(split)}`, SPLIT_TODO)] : [];
+}
+
+function stoppedBy(seen: LimitsSeen, lanes: readonly LaneOf[]): Finding[] {
+  return lanes.flatMap((lane) => {
+    const limit = findTooSmall(seen, lane);
+    return limit
+      ? [fail('limits', `${seen.upstream}: ${sayTooSmall(lane.name, lane.requests, limit)}`, TOO_SMALL_TODO)]
+      : [];
+  });
 }
 
 function driftsOf({ upstream, drift }: LimitsSeen): Finding[] {
@@ -30,8 +60,10 @@ function ordersOf({ upstream, limits, unused, seenAt }: LimitsSeen): Finding[] {
 }
 
 function holdsOf(seen: LimitsSeen): Finding[] {
-  const todo = `it ends by itself: lanekeeper limits ${seen.upstream}`;
-  return [sayClosed(seen), sayHold(seen)].flatMap((says) =>
-    says === undefined ? [] : [warn('limits', `${seen.upstream}: ${says}`, todo)],
-  );
+  const { upstream } = seen;
+  const lines: [string | undefined, string][] = [
+    [sayClosed(seen), `it ends by itself: lanekeeper limits ${upstream}`],
+    [sayHold(seen), `it ends by itself, or before: ${sayRelease(upstream)}`],
+  ];
+  return lines.flatMap(([says, todo]) => (says === undefined ? [] : [warn('limits', `${upstream}: ${says}`, todo)]));
 }
