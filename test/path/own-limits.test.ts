@@ -307,6 +307,43 @@ describe('tokens', () => {
   });
 });
 
+describe('a Redis that begins from an older state', () => {
+  /** The second job after what the first one used was forgotten, as a restore from an older RDB would. */
+  async function afterRestore(world: World, fields: Record<string, string>) {
+    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', [{ tokens: 100, per: '1s' }]);
+    const lane = defineLane({ name: 'ask', upstream, tokens: 60 });
+    const ran: number[] = [];
+    const run: Run = (_, ctx) => {
+      ctx.spend(60);
+      ran.push(performance.now());
+    };
+    const events = world.record(await world.pod([handle(lane, { run })]));
+    const producer = await world.producer();
+    const amounts = world.keys.limitAmounts('api', 'tokens-per-1s');
+    for (const n of [1, 2]) {
+      const { id } = await producer.add(lane, n);
+      await untilState(world.queue(lane), id, 'done');
+      await vi.waitFor(async () => expect(await world.redis.hget(amounts, 'flying')).toBe('0'), RETRYING);
+      await world.redis.del(amounts, world.keys.limitUses('api', 'tokens-per-1s'));
+      if (n === 1) await world.redis.hset(world.keys.limits('api'), { born: '1', ...fields });
+    }
+    const [first = 0, second = 0] = ran;
+    return { lost: events.filter(({ name }) => name === 'limit.lost').length, gapMs: second - first };
+  }
+
+  it('is full for one interval', async ({ world }) => {
+    const { lost, gapMs } = await afterRestore(world, { run: 'before' });
+    expect(lost).toBe(1);
+    expect(gapMs).toBeGreaterThanOrEqual(1_000);
+  });
+
+  it('and is not known by its run lets more through than may be (twin)', async ({ world }) => {
+    const { lost, gapMs } = await afterRestore(world, {});
+    expect(lost).toBe(0);
+    expect(gapMs).toBeLessThan(1_000);
+  });
+});
+
 describe('a wrong estimate', () => {
   const WRONG: [string, () => unknown][] = [
     ['NaN', () => Number.NaN],
