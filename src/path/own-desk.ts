@@ -25,9 +25,10 @@ export interface OwnDeskOptions {
   events: EventHub;
 }
 
-/** One attempt's lease on a piece of its agent's `concurrent`. */
+/** What one attempt has under way: a piece of its agent's `concurrent`, or tokens, which nothing takes from it. */
 export interface Lease {
-  readonly use: Take;
+  /** Of tokens, as many as are known to be used by now. */
+  use: Take;
   /** By the monotonic clock: from then on it may be another's. */
   untilMono: number;
   namedMono: number;
@@ -80,7 +81,7 @@ export class OwnDesk {
 
   /** As a take says it: until the lease of what was asked for at that instant is surely ours. */
   lease(lease: Lease, askedAt: number): void {
-    lease.untilMono = askedAt + SLOT_MS - LEASE_MARGIN_MS;
+    lease.untilMono = isTokens(lease) ? Number.POSITIVE_INFINITY : askedAt + SLOT_MS - LEASE_MARGIN_MS;
     lease.namedMono = askedAt;
     this.#leases.add(lease);
   }
@@ -148,10 +149,15 @@ export class OwnDesk {
     // Before it is asked: asked once is asked, however long the answer takes.
     for (const lease of leases) lease.namedMono = askedAt;
     const lost = await this.options.own.settle(
-      leases.map((lease) => ({ ...lease.use, what: 'keep', forMs: SLOT_MS, isWired: lease.isOnWire })),
+      leases.map((lease) =>
+        // Known already, nothing comes of it; after a FLUSHALL it counts again while it is still under way.
+        isTokens(lease)
+          ? { ...lease.use, what: 'raise' }
+          : { ...lease.use, what: 'keep', forMs: SLOT_MS, isWired: lease.isOnWire },
+      ),
     );
     for (const lease of leases) {
-      if (!this.#leases.has(lease)) continue;
+      if (!this.#leases.has(lease) || isTokens(lease)) continue;
       if (lost.includes(lease.use.id)) this.#lose(lease);
       else lease.untilMono = Math.max(lease.isOnWire ? lease.untilMono : 0, askedAt + SLOT_MS - LEASE_MARGIN_MS);
     }
@@ -161,4 +167,8 @@ export class OwnDesk {
     this.#leases.delete(lease);
     lease.lose();
   }
+}
+
+function isTokens({ use }: Lease): boolean {
+  return use.limit.kind === 'tokens';
 }
