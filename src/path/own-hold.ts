@@ -14,6 +14,8 @@ import { attemptOver } from './request.ts';
 
 /** How long a request may be sent after it was taken from its agent's `count`. */
 const SEND_MS = 100;
+/** An agent's wait for longer than this leaves the upstream's slot to other agents: it costs a round trip, and a place in line. */
+const ASIDE_MS = 100;
 /** What is written at the last instant is on its way by then. */
 const WRITE_MS = 2;
 
@@ -122,12 +124,17 @@ export class OwnHold implements Permit {
         });
         if (typeof waitMs !== 'number') return this.#both(sending, waitMs.ticket);
         sending.unsent();
+        if (waitMs > ASIDE_MS) this.#inner.stepAside();
         await pause(waitMs, signal);
       }
     } catch (error) {
       this.#close();
       throw error;
     }
+  }
+
+  stepAside(): void {
+    this.#inner.stepAside();
   }
 
   hold(forMs: number, reason: string): void {

@@ -2,6 +2,7 @@
 
 import { describe, expect, vi } from 'vitest';
 import { defineLane, defineUpstream, handle, type Lane } from '../../src/index.ts';
+import { HeldPermit } from '../../src/path/held-permit.ts';
 import type { LimitOptions } from '../../src/path/limit-plan.ts';
 import { createSimulator, type SimulatorOptions } from '../../src/simulator/index.ts';
 import { ownUses } from '../store/own-uses.ts';
@@ -197,5 +198,37 @@ describe('what an attempt holds', () => {
       const { id } = await (await world.producer()).add(lane, n, { agent: 'a01' });
       await untilState(world.queue(lane), id, 'done');
     }
+  });
+});
+
+describe('an attempt that waits for its agent', () => {
+  const LIMITS = [{ concurrent: 2 }, { count: 2, per: '3s', by: 'agent' }] satisfies LimitOptions[];
+  const OTHERS = 20;
+
+  /** Two jobs of one agent have used its count, and have more to send; then others come. */
+  async function crowd(world: World) {
+    const { sim, url } = await simulator(world, { behaviour: { latency: 20 } });
+    const lane = defineLane({ name: 'act', upstream: await knownUpstream(world, url, LIMITS), concurrency: 8 });
+    await world.pod([handle(lane, { run: ({ agent }, ctx) => acts(agent, ctx, agent === 'a01' ? 2 : 1) })]);
+    const producer = await world.producer();
+    for (const n of [1, 2]) await producer.add(lane, n, { agent: 'a01' });
+    await vi.waitFor(() => expect(sim.judge({}).summary.requests).toBe(2), RETRYING);
+    const others = Array.from({ length: OTHERS }, (_, n) => ({ payload: n, agent: `b${n}` }));
+    await producer.addMany(lane, others);
+    await vi.waitFor(async () => expect((await ends(world, lane)).done).toBe(OTHERS + 2), RETRYING);
+    const order = sim.log.map(({ agent }) => agent);
+    const verdict = sim.judge({ limits: LIMITS });
+    expect(verdict, verdict.convictions[0]?.detail).toMatchObject({ clean: true });
+    return { before: order.indexOf('a01', 2) - 2, most: verdict.summary.maxConcurrent };
+  }
+
+  it('leaves the slots of the upstream to other agents, and has them again when it may act', async ({ world }) => {
+    expect(await crowd(world)).toEqual({ before: OTHERS, most: 2 });
+  });
+
+  it('that holds on to them keeps all others waiting (twin)', async ({ world }) => {
+    const holding = vi.spyOn(HeldPermit.prototype, 'stepAside').mockImplementation(() => {});
+    world.defer(() => holding.mockRestore());
+    expect(await crowd(world)).toMatchObject({ before: 0 });
   });
 });
