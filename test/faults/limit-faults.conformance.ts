@@ -43,6 +43,8 @@ runFaults(
       twin('tokens of the dead forgotten', own.tokensOfTheDead(['fleeting'])),
       ['FLUSHALL, tokens', own.tokensFlushed()],
       twin('lost state taken for none, tokens', own.tokensFlushed(['unclosed'])),
+      ['an agent that is used up', own.agentUsedUp()],
+      twin('slots held for an agent', own.agentUsedUp(['unyielding'])),
       ['by agent, one pod killed, one stopped', own.agents()],
       twin('by agent, forgotten when they end', own.agents(['forgetful'])),
       twin('by agent, forgotten while they run', own.agents(['fleeting'])),

@@ -21,6 +21,7 @@ runFaults(
       ['a pod killed with nothing on the wire', crashed.idle()],
       ['a pod killed with requests on the wire', crashed.onTheWire()],
       ['agents of a pod stopped between requests', own.agentsOfTheStopped()],
+      ['an agent that is used up', own.agentUsedUp()],
       ['by agent, one pod killed, one stopped', own.agents()],
       ['tokens of a killed pod', own.tokensOfTheDead()],
       ['tokens per second, a pod killed', own.tokens('1s')],

@@ -36,6 +36,7 @@ export type Careless =
   | 'unclosed'
   | 'fleeting'
   | 'forgetful'
+  | 'unyielding'
   | 'own-clock';
 
 export interface PodPlan {

@@ -3,6 +3,7 @@
 
 import { register } from 'node:module';
 import { Redis } from 'ioredis';
+import { HeldPermit } from '../../../dist/path/held-permit.js';
 import { askPermits } from '../../../dist/store/scripts/ask-permits.js';
 import { registerLimits } from '../../../dist/store/scripts/register-limits.js';
 import { settleOwnLimits } from '../../../dist/store/scripts/settle-own-limits.js';
@@ -67,6 +68,10 @@ const OTHERS = {
     takeOwnLimits.run = (redis, keys, args) =>
       run(redis, keys, { ...args, takes: JSON.stringify(JSON.parse(args.takes).map(shorten)) });
     changeSettles((change) => (change.what === 'settle' ? [change] : []));
+  },
+  /** Holds the upstream's slots while it waits for an agent. */
+  unyielding() {
+    HeldPermit.prototype.stepAside = () => {};
   },
   /** Goes by its own clock, an hour ahead, instead of Redis's. */
   'own-clock'() {

@@ -5,7 +5,7 @@ import { lasts, until } from '../../harness/until.ts';
 import { type Careless, inLimitArena, type LimitArena, type LimitOptions, type TokenLimit } from '../arena.ts';
 import type { LimitEvidence } from '../evidence.ts';
 import { mostTokens, proveNeverOver, proveTokensNeverOver } from '../judgement.ts';
-import { toMs } from '../upstream-process.ts';
+import { measureUse, toMs } from '../upstream-process.ts';
 
 const CLOSED_MS = 10_000;
 const AGENTS = ['a01', 'a02', 'a03', 'a04', 'a05', 'a06'];
@@ -153,6 +153,37 @@ export function agentsOfTheStopped(careless: readonly Careless[] = []) {
       evidence.promise(takenOver > 0, `others acted for ${takenOver} of its agents while it was stopped`);
       evidence.prove(stale.length === 0, `awake again it sent ${stale.length} requests of what it had begun`);
       evidence.promise(!sleeper.exit, 'it is still up');
+    });
+}
+
+/** One agent has used its count for a minute, with attempts in mid-way and a thousand jobs ahead of everybody else's. */
+export function agentUsedUp(careless: readonly Careless[] = []) {
+  const SLOTS = 3;
+  const FOR_MS = 8_000;
+  const limits = [{ concurrent: SLOTS }, { count: SLOTS, per: '1m' as const, by: 'agent' as const }];
+  const terms = { limits, latency: '100ms', timeout: '90s' };
+  return (options: LimitOptions): Promise<LimitEvidence> =>
+    inLimitArena(named('an agent that is used up', careless), options, terms, async (arena, evidence) => {
+      await arena.add('alpha', 1_000, { agents: ['used-up'], steps: 2 });
+      await arena.startFour({ careless, lanes: ['alpha'] });
+      await until('it is used up', 60_000, async () => (await arena.arrivals()).length === SLOTS);
+      const cameAt = arena.now();
+      const others = Array.from({ length: 600 }, (_, n) => `b${n}`);
+      await arena.add('alpha', others.length, { agents: others });
+      const sent = async () => (await arena.arrivals()).filter(({ agent }) => agent !== 'used-up');
+      const first = await until('others act', 30_000, async () => (await sent())[0]).catch(() => undefined);
+      const fromAt = first?.at ?? arena.now();
+      await lasts(fromAt + FOR_MS - arena.now());
+      const share = measureUse(await sent(), { concurrent: SLOTS }, fromAt, fromAt + FOR_MS);
+      const percent = (share * 100).toFixed(1);
+      if (careless.length > 0) {
+        evidence.promise(share < 0.1, `twin: with pods that are ${careless} others used ${percent} % of the allowance`);
+        return;
+      }
+      evidence.goodput = share;
+      evidence.figures.push(`others acted ${Math.round(fromAt - cameAt)} ms after they came`);
+      evidence.promise(share > 0.5, `other agents used ${percent} % of the allowance`);
+      await proveNeverOver(arena, evidence);
     });
 }
 
