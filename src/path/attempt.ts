@@ -36,6 +36,8 @@ export class Attempt {
   cancelledBy: { who: string; reason: string | null } | undefined = undefined;
   /** Cuts the requests that are still open, however it ends. */
   cutRequests: ((why: Error | undefined) => void) | undefined = undefined;
+  /** What to say with its timeout, of what its requests waited for. */
+  sayLate: (() => string) | undefined = undefined;
   /** True from the moment its settle is sent: a renewal that fails then means nothing. */
   isSettling = false;
   /** The last instant (monotonic) at which its lock is surely ours. */
@@ -74,6 +76,11 @@ export class Attempt {
   /** Why it is over; undefined while it runs. */
   get ended(): EndReason | undefined {
     return this.#ended;
+  }
+
+  /** What it was ended with. */
+  get cause(): Error | undefined {
+    return this.#cause;
   }
 
   /** Made on first use: it costs 2 us, and a lane that runs 20,000 jobs a second mostly waits for nothing. */

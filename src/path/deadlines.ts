@@ -23,7 +23,8 @@ export function createDeadlines(timeoutMs: number, clock: Clock): Deadlines {
         return;
       }
       watched.delete(attempt);
-      attempt.end('timeout', new DOMException(`no end within ${timeoutMs} ms`, 'TimeoutError'));
+      const why = attempt.sayLate?.() ?? '';
+      attempt.end('timeout', new DOMException(`no end within ${timeoutMs} ms${why}`, 'TimeoutError'));
     }
   }
 

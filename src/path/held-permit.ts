@@ -43,13 +43,19 @@ export interface PermitHome {
   unsent(ticket: Ticket): void;
   arrived(ticket: Ticket): void;
   extend(slot: Slot, forMs: number): Promise<boolean>;
+  /** For others, while its attempt waits for something else. */
+  stepAside(permit: HeldPermit, slots: readonly Slot[], ticket: Ticket | undefined): void;
+  nextSlots(forMs: number, signal: AbortSignal): Promise<Slot[]>;
   takeBack(permit: HeldPermit, slots: readonly Slot[], ticket: Ticket | undefined): void;
   hold(forMs: number, reason: string): void;
 }
 
 export class HeldPermit implements Permit {
   readonly #home: PermitHome;
-  readonly #slots: readonly Slot[];
+  #slots: readonly Slot[];
+  /** While it stepped aside. */
+  #isAside = false;
+  #returning: Promise<void> | undefined;
   #ticket: Ticket | undefined;
   #open = 0;
   #turns: (() => void)[] = [];
@@ -82,7 +88,7 @@ export class HeldPermit implements Permit {
 
   /** For the next job: true when it holds all that a job needs. */
   renew(): boolean {
-    if (this.#isLost || this.#open > 0 || !this.#home.mayHandOn()) return false;
+    if (this.#isLost || this.#isAside || this.#open > 0 || !this.#home.mayHandOn()) return false;
     const now = this.#home.clock.mono();
     if (this.#slots.some(({ untilMono }) => now >= untilMono)) return false;
     if (!this.#home.needsTickets) return true;
@@ -112,10 +118,20 @@ export class HeldPermit implements Permit {
     this.#home.takeBack(this, this.#slots, ticket);
   }
 
+  stepAside(): void {
+    if (this.#open > 0 || this.#isLost || this.#isGivenBack || this.#slots.length === 0) return;
+    const [slots, ticket] = [this.#slots, this.#ticket];
+    this.#slots = [];
+    this.#ticket = undefined;
+    this.#isAside = true;
+    this.#home.stepAside(this, slots, ticket);
+  }
+
   async toSend(forMs: number, signal: AbortSignal): Promise<Sending> {
     await this.#turn(signal);
     try {
       await this.#waitForHold(forMs, signal);
+      await this.#comeBack(forMs, signal);
       const slotUntil = await this.#cover(forMs);
       const ticket = this.#home.needsTickets ? await this.#takeTicket(forMs, signal) : undefined;
       return this.#sending(ticket, Math.min(slotUntil, ticket?.untilMono ?? Number.POSITIVE_INFINITY));
@@ -169,6 +185,23 @@ export class HeldPermit implements Permit {
       if (leftMs >= forMs) throw waitTooLong(upstream, leftMs, clock.now());
       await pause(leftMs, signal);
     }
+  }
+
+  /** Its requests wait together: the one whose signal they wait by may be aborted before the others. */
+  async #comeBack(forMs: number, signal: AbortSignal): Promise<void> {
+    while (this.#isAside) {
+      signal.throwIfAborted();
+      this.#returning ??= this.#takeSlots(forMs, signal).finally(() => {
+        this.#returning = undefined;
+      });
+      await this.#returning.catch(() => {});
+    }
+  }
+
+  async #takeSlots(forMs: number, signal: AbortSignal): Promise<void> {
+    this.#slots = await this.#home.nextSlots(forMs, signal);
+    for (const slot of this.#slots) slot.holder = this;
+    this.#isAside = false;
   }
 
   /** Slots last for as long as the answer may take; answers until when they do. */

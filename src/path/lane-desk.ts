@@ -6,6 +6,7 @@ import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import { HeldPermit, type PermitHome, type Slot, type Ticket, waitTooLong } from './held-permit.ts';
 import { KEEP_MS, LanePocket, LEASE_MARGIN_MS } from './lane-pocket.ts';
+import { PermitLine } from './permit-line.ts';
 
 /** Permits asked for at once, beginning with one and doubled while all are used. */
 const MAX_STRIDE = 64;
@@ -29,13 +30,6 @@ export interface DeskLane {
   readonly requests: number;
 }
 
-interface Waiter {
-  /** Monotonic: no answer that came later would be awaited. */
-  untilMono: number;
-  take(ticket: Ticket): void;
-  refuse(why: Error): void;
-}
-
 /** What the lanes of one upstream share. */
 export interface Shared {
   readonly upstream: string;
@@ -55,7 +49,9 @@ export class LaneDesk implements PermitHome {
   readonly #lane: DeskLane;
   readonly #pocket: LanePocket;
   /** Requests that go beyond their attempt's first, waiting for a ticket. */
-  #waiting: Waiter[] = [];
+  readonly #waiting: PermitLine<Ticket>;
+  /** Those of attempts that stepped aside, waiting for slots. */
+  readonly #returning: PermitLine<Slot[]>;
   #wanted = 0;
   #wantedSince: number | undefined;
   #then: () => void = () => {};
@@ -80,10 +76,17 @@ export class LaneDesk implements PermitHome {
     this.name = lane.name;
     this.#lane = lane;
     this.#pocket = new LanePocket(shared.clock);
+    this.#waiting = new PermitLine(shared.clock);
+    this.#returning = new PermitLine(shared.clock);
   }
 
   get #mono(): number {
     return this.#shared.clock.mono();
+  }
+
+  /** Of attempts that run. */
+  get #queued(): number {
+    return this.#waiting.length + this.#returning.length;
   }
 
   get upstream(): string {
@@ -168,42 +171,24 @@ export class LaneDesk implements PermitHome {
   }
 
   mayHandOn(): boolean {
-    return !this.#isContended && !this.#isStopped && this.#mono >= this.#shared.heldUntilMono;
+    const isWanted = this.#isContended || this.#returning.length > 0;
+    return !isWanted && !this.#isStopped && this.#mono >= this.#shared.heldUntilMono;
   }
 
   nextTicket(forMs: number, signal: AbortSignal): Promise<Ticket> {
     signal.throwIfAborted();
     const ticket = this.takeTicket();
     if (ticket) return Promise.resolve(ticket);
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        untilMono: this.#mono + forMs,
-        take: (given) => {
-          signal.removeEventListener('abort', leave);
-          resolve(given);
-        },
-        refuse: (why) => {
-          signal.removeEventListener('abort', leave);
-          reject(why);
-        },
-      };
-      const leave = () => {
-        this.#waiting = this.#waiting.filter((waiting) => waiting !== waiter);
-        reject(signal.reason);
-      };
-      signal.addEventListener('abort', leave, { once: true });
-      this.#waiting.push(waiter);
-      this.#ask();
-    });
+    const next = this.#waiting.join(forMs, signal);
+    this.#ask();
+    return next;
   }
 
-  /** Waiting would use up the attempt: it parks instead, and uses none. */
-  #refuseWhoCannotWait(againInMs: number): void {
-    const { upstream, clock } = this.#shared;
-    const late = this.#waiting.filter(({ untilMono }) => untilMono <= this.#mono + againInMs);
-    if (againInMs === 0 || late.length === 0) return;
-    this.#waiting = this.#waiting.filter((waiter) => !late.includes(waiter));
-    for (const { refuse } of late) refuse(waitTooLong(upstream, againInMs, clock.now()));
+  nextSlots(forMs: number, signal: AbortSignal): Promise<Slot[]> {
+    signal.throwIfAborted();
+    const next = this.#returning.join(forMs, signal);
+    this.#ask();
+    return next;
   }
 
   /** Nothing to fetch: what is not in use goes back at once. */
@@ -227,6 +212,17 @@ export class LaneDesk implements PermitHome {
       if (!(mayHandOn && !this.#isResting && this.#pocket.keepSlot(slot))) this.#pocket.drop(slot);
     }
     if (this.#pocket.hasReturns) this.#askSoon();
+  }
+
+  /** All of it goes back: whoever is next by its share has it, this lane too. */
+  stepAside(permit: HeldPermit, slots: readonly Slot[], ticket: Ticket | undefined): void {
+    this.#lent.delete(permit);
+    if (ticket) this.#pocket.unsent(ticket);
+    for (const slot of slots) {
+      slot.holder = undefined;
+      this.#pocket.drop(slot);
+    }
+    this.#askSoon();
   }
 
   unsent(ticket: Ticket): void {
@@ -257,7 +253,7 @@ export class LaneDesk implements PermitHome {
   /** Something may be free, or the sizes changed. */
   notice(): void {
     this.#dropWhatIsOver();
-    if (this.#wanted > 0 || this.#waiting.length > 0) this.#ask();
+    if (this.#wanted + this.#queued > 0) this.#ask();
   }
 
   /** Another lane or pod waits: what ends here next is given back, and the answer says whether the one after it too. */
@@ -312,7 +308,7 @@ export class LaneDesk implements PermitHome {
   wake(): void {
     if (this.#isStopped) return;
     if (this.#wanted > 0) this.#then();
-    if (this.#waiting.length > 0) this.#ask();
+    if (this.#queued > 0) this.#ask();
   }
 
   #ask(): void {
@@ -335,7 +331,7 @@ export class LaneDesk implements PermitHome {
     const askedAt = this.#mono;
     const heldMs = this.#shared.heldUntilMono - askedAt;
     // Whoever waited when the hold came is called by nobody when it ends.
-    if (heldMs > 0 && (this.#wanted > 0 || this.#waiting.length > 0)) this.#wakeIn(heldMs);
+    if (heldMs > 0 && this.#wanted + this.#queued > 0) this.#wakeIn(heldMs);
     const named = this.#pocket.unnamed(KEEP_MS / 2);
     const ask = this.#compose(askedAt, named);
     if (!ask) return;
@@ -359,12 +355,13 @@ export class LaneDesk implements PermitHome {
     const isOpen = !this.#isStopped && askedAt >= this.#shared.heldUntilMono;
     const count = isOpen ? Math.min(this.#wanted, this.#stride) : 0;
     const more = isOpen ? this.#waiting.length + this.#ahead : 0;
-    const slots = needs.slots ? Math.max(0, count * unit - this.#pocket.freeSlots) : 0;
+    const returning = isOpen ? this.#returning.length : 0;
+    const slots = needs.slots ? Math.max(0, (count + returning) * unit - this.#pocket.freeSlots) : 0;
     const tickets = needs.tickets ? Math.max(0, count + more - this.#pocket.tickets) : 0;
     this.#ahead = 0;
     const isSilent = !this.#pocket.hasReturns && !this.#pocket.hasArrivals;
     // One that rests leaves the line: called, it would not come, and what was kept for it would lie idle.
-    const leavesLine = this.#isInLine && this.#wanted + more === 0;
+    const leavesLine = this.#isInLine && this.#wanted + more + returning === 0;
     if (slots + tickets + named.length === 0 && isSilent && !leavesLine) return undefined;
     // Few are taken at a time, to be sent at once; in line it stands with all that it could use.
     const demand =
@@ -375,16 +372,22 @@ export class LaneDesk implements PermitHome {
 
   #note({ againInMs, isContended, heldMs = 0 }: Granted, hasNew: boolean): void {
     this.#isContended = isContended;
-    this.#refuseWhoCannotWait(againInMs ?? 0);
+    if (againInMs) this.#waiting.refuseLate(againInMs, () => this.#tooLong(againInMs));
     if (againInMs !== undefined) this.#wakeIn(againInMs);
     if (againInMs !== undefined) this.#stride = Math.max(1, Math.floor(this.#stride / 2));
     else if (hasNew) this.#stride = Math.min(this.#stride * 2, MAX_STRIDE);
     if (heldMs > 0) this.#shared.shut(heldMs);
     while (this.#waiting.length > 0 && this.#pocket.tickets > 0) {
-      this.#waiting.shift()?.take(this.#pocket.takeTicket() as Ticket);
+      this.#waiting.serve(this.#pocket.takeTicket() as Ticket);
     }
-    if (this.#isStopped || (this.#isResting && this.#waiting.length === 0)) {
+    while (this.#returning.length > 0 && this.#pocket.freeSlots >= this.#lane.requests) {
+      this.#returning.serve(this.#pocket.takeSlots(this.#lane.requests));
+    }
+    if (this.#isStopped || (this.#isResting && this.#queued === 0)) {
       if (this.#pocket.freeSlots + this.#pocket.tickets > 0) this.rest();
     } else if (hasNew) this.#then();
+  }
+  #tooLong(forMs: number): Error {
+    return waitTooLong(this.upstream, forMs, this.clock.now());
   }
 }

@@ -36,7 +36,7 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
     if (attempt.ended === 'cancelled') return { kind: 'cancel' };
     if (attempt.ended === 'leaving' || attempt.ended === 'unpermitted') return { kind: 'return' };
     if (attempt.ended === 'lost') return { kind: 'lost', reason: 'its lock was lost; another pod may run it' };
-    return fromFailure(attempt, 'timeout', new Error(`no end within ${lane.timeoutMs} ms`));
+    return fromFailure(attempt, 'timeout', new Error(attempt.cause?.message ?? `no end within ${lane.timeoutMs} ms`));
   }
 
   function fromReturned(attempt: Attempt, returned: unknown): Outcome | Promise<Outcome> {

@@ -6,11 +6,8 @@ import type { Change, OwnLimits, OwnVerdict, Take } from '../store/own-limit-scr
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
+import { KEEP_MS, LEASE_MARGIN_MS } from './lane-pocket.ts';
 
-/** As slots that are taken before a job is fetched: a seventh of their lease. */
-const KEEP_MS = 2_000;
-/** Between "our clock says the lease is over" and "Redis gives it to another". */
-const LEASE_MARGIN_MS = 500;
 /** A script's time: 200 changes hold Redis for about 2 ms. */
 const MAX_CHANGES = 200;
 /** Told while Redis was away. */
@@ -25,9 +22,10 @@ export interface OwnDeskOptions {
   events: EventHub;
 }
 
-/** One attempt's lease on a piece of its agent's `concurrent`. */
+/** What one attempt has under way: a piece of its agent's `concurrent`, or tokens, which nothing takes from it. */
 export interface Lease {
-  readonly use: Take;
+  /** Of tokens, as many as are known to be used by now. */
+  use: Take;
   /** By the monotonic clock: from then on it may be another's. */
   untilMono: number;
   namedMono: number;
@@ -80,7 +78,7 @@ export class OwnDesk {
 
   /** As a take says it: until the lease of what was asked for at that instant is surely ours. */
   lease(lease: Lease, askedAt: number): void {
-    lease.untilMono = askedAt + SLOT_MS - LEASE_MARGIN_MS;
+    lease.untilMono = isTokens(lease) ? Number.POSITIVE_INFINITY : leaseFrom(askedAt);
     lease.namedMono = askedAt;
     this.#leases.add(lease);
   }
@@ -146,14 +144,23 @@ export class OwnDesk {
 
   async #name(leases: readonly Lease[], askedAt: number): Promise<void> {
     // Before it is asked: asked once is asked, however long the answer takes.
-    for (const lease of leases) lease.namedMono = askedAt;
+    for (const lease of leases) {
+      lease.namedMono = askedAt;
+      // Redis makes it shorter where nothing is on the wire: no request that begins before the answer may rely on the longer one.
+      if (!isTokens(lease) && !lease.isOnWire) lease.untilMono = Math.min(lease.untilMono, leaseFrom(askedAt));
+    }
     const lost = await this.options.own.settle(
-      leases.map((lease) => ({ ...lease.use, what: 'keep', forMs: SLOT_MS, isWired: lease.isOnWire })),
+      leases.map((lease) =>
+        // Known already, nothing comes of it; after a FLUSHALL it counts again while it is still under way.
+        isTokens(lease)
+          ? { ...lease.use, what: 'raise' }
+          : { ...lease.use, what: 'keep', forMs: SLOT_MS, isWired: lease.isOnWire },
+      ),
     );
     for (const lease of leases) {
-      if (!this.#leases.has(lease)) continue;
+      if (!this.#leases.has(lease) || isTokens(lease)) continue;
       if (lost.includes(lease.use.id)) this.#lose(lease);
-      else lease.untilMono = Math.max(lease.isOnWire ? lease.untilMono : 0, askedAt + SLOT_MS - LEASE_MARGIN_MS);
+      else lease.untilMono = Math.max(lease.isOnWire ? lease.untilMono : 0, leaseFrom(askedAt));
     }
   }
 
@@ -161,4 +168,13 @@ export class OwnDesk {
     this.#leases.delete(lease);
     lease.lose();
   }
+}
+
+function isTokens({ use }: Lease): boolean {
+  return use.limit.kind === 'tokens';
+}
+
+/** Monotonic: until when it is surely ours. */
+function leaseFrom(askedAt: number): number {
+  return askedAt + SLOT_MS - LEASE_MARGIN_MS;
 }

@@ -14,6 +14,8 @@ import { attemptOver } from './request.ts';
 
 /** How long a request may be sent after it was taken from its agent's `count`. */
 const SEND_MS = 100;
+/** An agent's wait for longer than this leaves the upstream's slot to other agents: it costs a round trip, and a place in line. */
+const ASIDE_MS = 100;
 /** What is written at the last instant is on its way by then. */
 const WRITE_MS = 2;
 
@@ -29,7 +31,7 @@ export class OwnHold implements Permit {
   readonly #inner: Permit;
   readonly #takenMono: number;
   #leases: Lease[] = [];
-  #tokens: Take[] = [];
+  #tokens: Lease[] = [];
   #ticket: Ticket | undefined;
   #open = 0;
   #hasBegun = false;
@@ -76,7 +78,7 @@ export class OwnHold implements Permit {
     }
     this.#hasBegun = true;
     const of = (kind: string) => takes.filter(({ limit }) => limit.kind === kind);
-    this.#tokens = of('tokens');
+    this.#tokens = of('tokens').map((use) => this.#lease(use, askedAt));
     this.#leases = of('concurrent').map((use) => this.#lease(use, askedAt));
     const uses = of('count');
     if (uses.length > 0) this.#ticket = { uses, untilMono: askedAt + SEND_MS - WRITE_MS };
@@ -85,10 +87,12 @@ export class OwnHold implements Permit {
 
   /** Raised at once, or what goes beyond its estimate would be seen when it is too late. */
   spent(total: number): void {
-    const beyond = this.#tokens.filter(({ amount }) => amount < total);
-    if (beyond.length === 0 || this.#isOver) return;
-    this.#tokens = this.#tokens.map((use) => ({ ...use, amount: Math.max(use.amount, total) }));
-    this.#desk.later(...this.#tokens.map((use) => ({ ...use, what: 'raise' as const })));
+    if (this.#isOver) return;
+    for (const lease of this.#tokens) {
+      if (lease.use.amount >= total) continue;
+      lease.use = { ...lease.use, amount: total };
+      this.#desk.later({ ...lease.use, what: 'raise' });
+    }
   }
 
   /** After its settle, or when its last request has ended. */
@@ -102,8 +106,10 @@ export class OwnHold implements Permit {
       this.#desk.later({ ...lease.use, what: 'drop', heldMs });
     }
     if (this.#ticket) this.#drop(this.#ticket.uses);
-    for (const use of this.#tokens) {
-      this.#desk.later({ ...use, what: 'settle', amount: this.#attempt.spent ?? use.amount, agoMs: 0, heldMs });
+    for (const lease of this.#tokens) {
+      this.#desk.end(lease);
+      const amount = this.#attempt.spent ?? lease.use.amount;
+      this.#desk.later({ ...lease.use, what: 'settle', amount, agoMs: 0, heldMs });
     }
   }
 
@@ -118,12 +124,17 @@ export class OwnHold implements Permit {
         });
         if (typeof waitMs !== 'number') return this.#both(sending, waitMs.ticket);
         sending.unsent();
+        if (waitMs > ASIDE_MS) this.#inner.stepAside();
         await pause(waitMs, signal);
       }
     } catch (error) {
       this.#close();
       throw error;
     }
+  }
+
+  stepAside(): void {
+    this.#inner.stepAside();
   }
 
   hold(forMs: number, reason: string): void {

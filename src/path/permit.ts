@@ -19,6 +19,8 @@ export interface Permit {
    * time, or as many as its lane's `requests` says. Rejects when the signal is aborted, or the permit is lost.
    */
   toSend(forMs: number, signal: AbortSignal): Promise<Sending>;
+  /** Nothing is to be sent for a while: others may have what it holds of the upstream, until something is. */
+  stepAside(): void;
   /** The upstream said that nobody may go on for so long. Told to all pods; this attempt's own outcome is another matter. */
   hold(forMs: number, reason: string): void;
 }

@@ -17,8 +17,19 @@ import type { Permit, Sending } from './permit.ts';
 /** What is kept of a body that the handler has not read yet; beyond it the upstream has to wait for the handler. */
 const MAX_AHEAD_BYTES = 1024 * 1024;
 
+/** How the requests of one attempt stand in each other's way. */
+export interface Traffic {
+  /** For a permit. */
+  waiting: number;
+  /** Those whose answer goes on only when the handler reads it. */
+  readonly unread: Set<{ readonly name: string }>;
+}
+
 export interface Sender {
+  /** As an error calls it. */
+  name: string;
   permit: Permit;
+  traffic: Traffic;
   /** For how long its answer would be awaited, if it went out now. Throws when it may not go out at all. */
   forMs(): number;
   /** Nothing is written after it, whatever the permit says. */
@@ -72,17 +83,31 @@ class Exchange implements Watcher {
     this.#refuse = refuse;
   }
 
+  get name(): string {
+    return this.#sender.name;
+  }
+
   async send(): Promise<void> {
     this.#isLate = false;
-    const { permit, signal, forMs, through } = this.#sender;
+    const { signal, through } = this.#sender;
     try {
-      this.#sending = await permit.toSend(forMs(), signal);
+      this.#sending = await this.#mayGo();
       if (signal.aborted) throw toError(signal.reason);
       signal.addEventListener('abort', this.#onAbort);
       (through ?? dispatcherOf(this.#handler)).dispatch(this.#request, watch(this.#handler, this));
     } catch (thrown) {
       this.#finish();
       this.#refuse(toError(thrown));
+    }
+  }
+
+  async #mayGo(): Promise<Sending> {
+    const { permit, signal, forMs, traffic } = this.#sender;
+    traffic.waiting++;
+    try {
+      return await permit.toSend(forMs(), signal);
+    } finally {
+      traffic.waiting--;
     }
   }
 
@@ -101,11 +126,14 @@ class Exchange implements Watcher {
 
   mayReadAhead(bytes: number): boolean {
     this.#aheadBytes += bytes;
-    return this.#aheadBytes < MAX_AHEAD_BYTES;
+    const mayGoOn = this.#aheadBytes < MAX_AHEAD_BYTES;
+    if (!mayGoOn) this.#sender.traffic.unread.add(this);
+    return mayGoOn;
   }
 
   hasRoom(): void {
     this.#aheadBytes = 0;
+    this.#sender.traffic.unread.delete(this);
   }
 
   ended(): void {
@@ -130,6 +158,7 @@ class Exchange implements Watcher {
 
   #finish(wasCut = false): void {
     this.#sender.signal.removeEventListener('abort', this.#onAbort);
+    this.#sender.traffic.unread.delete(this);
     const sending = this.#sending;
     this.#sending = undefined;
     if (this.#cut) sending?.ended(wasCut);

@@ -10,7 +10,7 @@ import type { Attempt } from './attempt.ts';
 import type { FetchDispatcher } from './fetch-hooks.ts';
 import type { Context } from './handler.ts';
 import type { Permit } from './permit.ts';
-import { createPermitted } from './permitted.ts';
+import { createPermitted, type Traffic } from './permitted.ts';
 
 /** An error page is kept for the dead letter, not a download. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -18,6 +18,8 @@ const MAX_BODY_BYTES = 64 * 1024;
 export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] {
   const { lane, id } = attempt;
   const kept = lane.upstream?.limits?.limits.filter(({ kind }) => kind === 'count');
+  const traffic: Traffic = { waiting: 0, unread: new Set() };
+  attempt.sayLate = () => sayTraffic(traffic);
   let effects = 0;
   let open: AbortController | undefined;
 
@@ -43,7 +45,9 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
     const permitted =
       permit &&
       createPermitted({
+        name: `${method} ${url.pathname}`,
         permit,
+        traffic,
         signal,
         clock,
         through: init.dispatcher as FetchDispatcher | undefined,
@@ -120,6 +124,12 @@ export function attemptOver(attempt: Attempt, why: string): LanekeeperError {
     'LK_ATTEMPT_OVER',
     `attempt ${attempt.number} of ${attempt.lane.name}/${attempt.id} is over: ${why}`,
   );
+}
+
+/** With the permit shared one at a time, an answer that nobody reads holds up the next request for ever. */
+function sayTraffic({ waiting, unread: [first] }: Traffic): string {
+  if (waiting === 0 || !first) return '';
+  return `: a ctx.fetch waited for the answer to ${first.name}, of which more than 1 MiB is unread: read it first, or answer.body.cancel()`;
 }
 
 function toUrl(lane: Attempt['lane'], path: string): URL {

@@ -9,6 +9,7 @@ import { conform } from './limits/scenarios/conform.ts';
 import * as crashed from './limits/scenarios/crashed.ts';
 import * as fair from './limits/scenarios/fair.ts';
 import { held } from './limits/scenarios/held.ts';
+import * as own from './limits/scenarios/own.ts';
 import * as redisLost from './limits/scenarios/redis-lost.ts';
 import * as stopped from './limits/scenarios/stopped.ts';
 
@@ -19,6 +20,12 @@ runFaults(
       ['a pod stopped between requests', stopped.between()],
       ['a pod killed with nothing on the wire', crashed.idle()],
       ['a pod killed with requests on the wire', crashed.onTheWire()],
+      ['agents of a pod stopped between requests', own.agentsOfTheStopped()],
+      ['an agent that is used up', own.agentUsedUp()],
+      ['by agent, one pod killed, one stopped', own.agents()],
+      ['tokens of a killed pod', own.tokensOfTheDead()],
+      ['tokens per second, a pod killed', own.tokens('1s')],
+      ['FLUSHALL, tokens', own.tokensFlushed()],
       ['one job a second beside 10,000', fair.guest()],
       ['shares 2:1 of 3 at once', fair.shares({ by: 'at once', weight: 2 })],
       ['FLUSHALL', redisLost.flushed()],
@@ -28,6 +35,8 @@ runFaults(
       ['clocks an hour off', clocks.shifted()],
       ['Redis restarted', redisLost.restarted],
       twin('nothing given back', fair.guest(['greedy'])),
+      twin('tokens forgotten when they are used', own.tokens('1s', ['forgetful'])),
+      twin('tokens of the dead forgotten', own.tokensOfTheDead(['fleeting'])),
     ]),
     ...onDriver('bottleneck', [
       ['a pod killed with requests on the wire', crashed.onTheWire()],

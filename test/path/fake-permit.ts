@@ -26,6 +26,7 @@ export function createFakePermit(lastsMs: (n: number) => number | Promise<number
     log,
     holds,
     askedForMs,
+    stepAside() {},
     hold: (forMs, reason) => void holds.push({ forMs, reason }),
     async toSend(forMs, signal): Promise<Sending> {
       signal.throwIfAborted();

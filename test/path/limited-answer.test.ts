@@ -2,10 +2,11 @@
 
 import { gzipSync } from 'node:zlib';
 import { describe, expect, vi } from 'vitest';
-import { it } from '../support/world.ts';
+import { defineLane, defineUpstream, handle } from '../../src/index.ts';
+import { it, type World } from '../support/world.ts';
 import { createFakePermit, createLimited, untilLog } from './fake-permit.ts';
 import { serve, untilStill } from './kept-server.ts';
-import { gate, RETRYING, rejection } from './looking.ts';
+import { gate, RETRYING, rejection, untilState } from './looking.ts';
 
 describe('an answer', () => {
   it.for([
@@ -182,5 +183,50 @@ describe('what holds everybody', () => {
     await request('/', { raw: true });
     await rejection(request('/'));
     expect(permit.holds).toEqual([{ forMs: 1_000, reason: '429 retry-after: 1' }]);
+  });
+});
+
+describe('a request after an answer of more than 1 MiB', () => {
+  /** One job that asks for a large answer, does something with it or not, and asks again. */
+  async function twoRequests(world: World, first: (answer: Response) => unknown) {
+    const { url } = await serve(world, (request, response) =>
+      response.end(request.url === '/big' ? Buffer.alloc(16 * 1024 * 1024, 'x') : 'small'),
+    );
+    await world.redis.hset(world.keys.limits('api'), 'born', 1);
+    const upstream = defineUpstream({ name: 'api', baseUrl: url, limits: [{ concurrent: 1 }] });
+    const lane = defineLane({ name: 'calls', upstream, timeout: '900ms', retry: { attempts: 1 } });
+    const thrown = vi.fn();
+    const kept: Response[] = []; // Node cancels the body of one that nobody has any more
+    const handler = handle(lane, {
+      async run(_, ctx) {
+        kept.push(await ctx.fetch('/big'));
+        await first(kept[0] as Response);
+        await ctx.fetch('/small').catch((error) => {
+          thrown(error.message);
+          throw error;
+        });
+      },
+    });
+    await world.pod([handler]);
+    const { id } = await (await world.producer()).add(lane, 1);
+    return { thrown, job: (state: 'done' | 'dead') => untilState(world.queue(lane), id, state) };
+  }
+
+  it('that nobody reads waits for it, and its timeout says so and what to do', async ({ world }) => {
+    const { thrown, job } = await twoRequests(world, () => {});
+    const reason =
+      'no end within 900 ms: a ctx.fetch waited for the answer to GET /big, of which more than 1 MiB is unread: ' +
+      'read it first, or answer.body.cancel()';
+    expect(await job('dead')).toMatchObject({ class: 'timeout', reason });
+    await vi.waitFor(() => expect(thrown).toHaveBeenCalledWith(reason), RETRYING);
+  });
+
+  it.for<[string, (answer: Response) => unknown]>([
+    ['read', (answer) => answer.arrayBuffer()],
+    ['cancelled', (answer) => answer.body?.cancel()],
+  ])('that is %s goes out', async ([, first], { world }) => {
+    const { thrown, job } = await twoRequests(world, first);
+    await job('done');
+    expect(thrown).not.toHaveBeenCalled();
   });
 });

@@ -1,23 +1,17 @@
-// Limits that only a job decides, held by pods: what an agent may do, judged by the upstream, and what tokens may be used, added up
-// as it was used. Each has a twin without the limit.
+// Limits by agent, which only a job decides, held by pods and judged by the upstream. Each has a twin without the limit.
 
 import { describe, expect, vi } from 'vitest';
 import { defineLane, defineUpstream, handle, type Lane } from '../../src/index.ts';
-import type { Handler } from '../../src/path/handler.ts';
+import { HeldPermit } from '../../src/path/held-permit.ts';
 import type { LimitOptions } from '../../src/path/limit-plan.ts';
 import { createSimulator, type SimulatorOptions } from '../../src/simulator/index.ts';
 import { ownUses } from '../store/own-uses.ts';
 import { it, type World } from '../support/world.ts';
+import { knownUpstream } from './known-upstream.ts';
 import { limit } from './limited-upstream.ts';
 import { gate, RETRYING, untilState } from './looking.ts';
 
 type Run = Parameters<typeof handle>[1]['run'];
-
-/** Its state counts as known: the first pod of all waits for one `per` otherwise. */
-async function upstreamOf(world: World, url: string, limits: LimitOptions[]) {
-  await world.redis.hset(world.keys.limits('api'), 'born', 1);
-  return defineUpstream({ name: 'api', baseUrl: url, ...(limits.length > 0 && { limits }) });
-}
 
 /** Stopped after the pods, and before their sockets are counted. */
 async function simulator(world: World, options: SimulatorOptions) {
@@ -42,7 +36,7 @@ async function storm(
   behaviour: SimulatorOptions,
 ) {
   const { sim, url } = await simulator(world, behaviour);
-  const lane = defineLane({ name: 'act', upstream: await upstreamOf(world, url, limits), concurrency: 8 });
+  const lane = defineLane({ name: 'act', upstream: await knownUpstream(world, url, limits), concurrency: 8 });
   const producer = await world.producer();
   const agents = ['a01', 'a02', 'a03'];
   await producer.addMany(
@@ -103,7 +97,7 @@ describe('an agent', () => {
 
 describe('a job that may not act yet', () => {
   it('is parked, says why and until when, and uses no attempt; one without an agent goes on', async ({ world }) => {
-    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', [{ concurrent: 1, by: 'agent' }]);
+    const upstream = await knownUpstream(world, 'http://127.0.0.1:9', [{ concurrent: 1, by: 'agent' }]);
     const lane = defineLane({ name: 'act', upstream, retry: { attempts: 1 } });
     const held = gate();
     const run = vi.fn(async ({ agent }: { agent: string | null }) => {
@@ -151,7 +145,7 @@ describe('what an attempt holds', () => {
 
   /** One job of an agent, under way until its signal is aborted. */
   async function startOne(world: World) {
-    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', [{ concurrent: 1, by: 'agent' }]);
+    const upstream = await knownUpstream(world, 'http://127.0.0.1:9', [{ concurrent: 1, by: 'agent' }]);
     const lane = defineLane({ name: 'act', upstream });
     const begun = gate();
     const cut = vi.fn();
@@ -186,7 +180,7 @@ describe('what an attempt holds', () => {
 
   it('does not let a request go that would wait for longer than its attempt lives: it parks', async ({ world }) => {
     const { sim, url } = await simulator(world, { behaviour: { latency: 0 } });
-    const upstream = await upstreamOf(world, url, [{ count: 1, per: '1h', by: 'agent' }]);
+    const upstream = await knownUpstream(world, url, [{ count: 1, per: '1h', by: 'agent' }]);
     const lane = defineLane({ name: 'act', upstream });
     await world.pod([handle(lane, { run: ({ agent }, ctx) => acts(agent, ctx, 2) })]);
     const { id } = await (await world.producer()).add(lane, 1, { agent: 'a01' });
@@ -197,7 +191,7 @@ describe('what an attempt holds', () => {
   });
 
   it('of a request that was never sent goes back', async ({ world }) => {
-    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', [{ count: 1, per: '1h', by: 'agent' }]);
+    const upstream = await knownUpstream(world, 'http://127.0.0.1:9', [{ count: 1, per: '1h', by: 'agent' }]);
     const lane = defineLane({ name: 'act', upstream });
     await world.pod([handle(lane, { run: () => 'ran' })]);
     for (let n = 0; n < 3; n++) {
@@ -207,142 +201,34 @@ describe('what an attempt holds', () => {
   });
 });
 
-describe('tokens', () => {
-  const PER_MS = 600;
-  const LIMIT: LimitOptions = { tokens: 100, per: PER_MS };
+describe('an attempt that waits for its agent', () => {
+  const LIMITS = [{ concurrent: 2 }, { count: 2, per: '3s', by: 'agent' }] satisfies LimitOptions[];
+  const OTHERS = 20;
 
-  /** Runs jobs that use what `used` says and answers the most that was used in any interval, each at its end. */
-  async function mostUsed(world: World, limits: LimitOptions[], used: number, tokens: Lane['tokens'], jobs = 16) {
-    const spent: { at: number; tokens: number }[] = [];
-    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', limits);
-    const share = limits.length > 0 ? { tokens: tokens as number } : {};
-    const lane = defineLane({ name: 'ask', upstream, concurrency: 8, ...share });
+  /** Two jobs of one agent have used its count, and have more to send; then others come. */
+  async function crowd(world: World) {
+    const { sim, url } = await simulator(world, { behaviour: { latency: 20 } });
+    const lane = defineLane({ name: 'act', upstream: await knownUpstream(world, url, LIMITS), concurrency: 8 });
+    await world.pod([handle(lane, { run: ({ agent }, ctx) => acts(agent, ctx, agent === 'a01' ? 2 : 1) })]);
     const producer = await world.producer();
-    await producer.addMany(
-      lane,
-      Array.from({ length: jobs }, (_, n) => ({ payload: { n, size: used } })),
-    );
-    const run: Run = async (_, ctx) => {
-      await new Promise((resolve) => setImmediate(resolve));
-      ctx.spend({ input_tokens: used - 1, output_tokens: 1 });
-      spent.push({ at: performance.now(), tokens: used });
-    };
-    const handler: Handler = handle(lane, { run });
-    for (let n = 0; n < 2; n++) await world.pod([handler]);
-    await vi.waitFor(() => expect(spent).toHaveLength(jobs), { timeout: 25_000, interval: 50 });
-    return Math.max(
-      ...spent.map(({ at }) =>
-        spent.filter((one) => one.at > at - PER_MS && one.at <= at).reduce((sum, one) => sum + one.tokens, 0),
-      ),
-    );
+    for (const n of [1, 2]) await producer.add(lane, n, { agent: 'a01' });
+    await vi.waitFor(() => expect(sim.judge({}).summary.requests).toBe(2), RETRYING);
+    const others = Array.from({ length: OTHERS }, (_, n) => ({ payload: n, agent: `b${n}` }));
+    await producer.addMany(lane, others);
+    await vi.waitFor(async () => expect((await ends(world, lane)).done).toBe(OTHERS + 2), RETRYING);
+    const order = sim.log.map(({ agent }) => agent);
+    const verdict = sim.judge({ limits: LIMITS });
+    expect(verdict, verdict.convictions[0]?.detail).toMatchObject({ clean: true });
+    return { before: order.indexOf('a01', 2) - 2, most: verdict.summary.maxConcurrent };
   }
 
-  it('are never more than their limit, with many calls in flight', async ({ world }) => {
-    const most = await mostUsed(world, [LIMIT], 25, 25);
-    expect(most).toBeLessThanOrEqual(100);
-    expect(most, 'what is left is used').toBeGreaterThan(25);
+  it('leaves the slots of the upstream to other agents, and has them again when it may act', async ({ world }) => {
+    expect(await crowd(world)).toEqual({ before: OTHERS, most: 2 });
   });
 
-  it('are estimated from what the handler will see', async ({ world }) => {
-    const estimate = ({ size }: { size: number }) => size * 1.5;
-    expect(await mostUsed(world, [LIMIT], 20, estimate as Lane['tokens'], 8)).toBeLessThanOrEqual(100);
-  });
-
-  it('without a limit are more (twin)', async ({ world }) => {
-    expect(await mostUsed(world, [], 25, undefined)).toBeGreaterThan(100);
-  });
-
-  it('that were fewer than estimated leave the rest to the next; more, and the next waits', async ({ world }) => {
-    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', [{ tokens: 100, per: '1h' }]);
-    const lane = defineLane({ name: 'ask', upstream, tokens: 60 });
-    const use = [20, 70, 1];
-    await world.pod([handle(lane, { run: (_, ctx) => ctx.spend(use.shift() as number) })]);
-    const producer = await world.producer();
-    const amounts = world.keys.limitAmounts('api', 'tokens-per-1h');
-    for (const sum of [20, 90]) {
-      const { id } = await producer.add(lane, sum);
-      await untilState(world.queue(lane), id, 'done');
-      await vi.waitFor(async () => expect(await world.redis.hget(amounts, 'sum')).toBe(String(sum)), RETRYING);
-    }
-    const { id } = await producer.add(lane, 3);
-    expect(await untilState(world.queue(lane), id, 'parked')).toMatchObject({
-      gate: 'limit',
-      reason: "limit 'tokens-per-1h' of api: in use are 90 of 100, 60 more are needed",
-    });
-  });
-
-  it('are what was estimated when nobody said', async ({ world }) => {
-    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', [{ tokens: 100, per: '1h' }]);
-    const lane = defineLane({ name: 'ask', upstream, tokens: 60, retry: { attempts: 1 } });
-    await world.pod([
-      handle(lane, {
-        run: () => {
-          throw new Error('no');
-        },
-      }),
-    ]);
-    const { id } = await (await world.producer()).add(lane, 1);
-    await untilState(world.queue(lane), id, 'dead');
-    const amounts = world.keys.limitAmounts('api', 'tokens-per-1h');
-    await vi.waitFor(
-      async () => expect(await world.redis.hmget(amounts, 'sum', 'flying')).toEqual(['60', '0']),
-      RETRYING,
-    );
-  });
-
-  it('that go beyond their estimate count at once', async ({ world }) => {
-    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', [{ tokens: 100, per: '1h' }]);
-    const lane = defineLane({ name: 'ask', upstream, tokens: 10 });
-    const held = gate();
-    const run: Run = async (_, ctx) => {
-      ctx.spend(40);
-      ctx.spend({ total_tokens: 50 });
-      await held.opened;
-    };
-    await world.pod([handle(lane, { run })]);
-    await (await world.producer()).add(lane, 1);
-    const amounts = world.keys.limitAmounts('api', 'tokens-per-1h');
-    await vi.waitFor(async () => expect(await world.redis.hget(amounts, 'sum')).toBe('90'), RETRYING);
-    held.open();
-  });
-});
-
-describe('a wrong estimate', () => {
-  const WRONG: [string, () => unknown][] = [
-    ['NaN', () => Number.NaN],
-    ['-1', () => -1],
-    ['"5"', () => '5'],
-    ['nothing', () => undefined],
-    ['a promise', async () => Promise.reject(new Error('late'))],
-    [
-      'a throw: no size',
-      () => {
-        throw new Error('no size\nof all');
-      },
-    ],
-  ];
-
-  it.for(WRONG)('%s buries its job with one line, unseen by the handler', async ([got, tokens], { world }) => {
-    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', [{ tokens: 100, per: '1h' }]);
-    const lane = defineLane({ name: 'ask', upstream, tokens: tokens as () => number });
-    const run = vi.fn();
-    await world.pod([handle(lane, { run })]);
-    const { id } = await (await world.producer()).add(lane, 1);
-    expect(await untilState(world.queue(lane), id, 'dead')).toMatchObject({
-      class: 'refused',
-      reason: `tokens: expected a number of tokens from 0 from the lane's function, got ${got}`,
-    });
-    expect(run).not.toHaveBeenCalled();
-  });
-
-  it('of more than the limit lets through now is buried too: it would wait for ever', async ({ world }) => {
-    const upstream = await upstreamOf(world, 'http://127.0.0.1:9', [{ tokens: 100, per: '1h' }]);
-    const lane = defineLane({ name: 'ask', upstream, tokens: () => 101 });
-    await world.pod([handle(lane, { run: () => 'ran' })]);
-    const { id } = await (await world.producer()).add(lane, 1);
-    expect(await untilState(world.queue(lane), id, 'dead')).toMatchObject({
-      class: 'refused',
-      reason: "tokens: expected at most 100, the present size of 'tokens-per-1h' of api, got 101",
-    });
+  it('that holds on to them keeps all others waiting (twin)', async ({ world }) => {
+    const holding = vi.spyOn(HeldPermit.prototype, 'stepAside').mockImplementation(() => {});
+    world.defer(() => holding.mockRestore());
+    expect(await crowd(world)).toMatchObject({ before: 0 });
   });
 });

@@ -72,6 +72,17 @@ describe('a take', () => {
     expect(await own.settle([{ ...use('1', SLOTS), what: 'drop' }])).toBeUndefined();
   });
 
+  it('is told so by another run of Redis, whose state may be older; what became of a use is taken in', async ({
+    world,
+  }) => {
+    const own = await ownUses(world, [TOKENS]);
+    await own.take([use('1', TOKENS, 700)]);
+    await own.set({ run: 'before' });
+    expect(await own.take([use('2', TOKENS, 1)])).toEqual({ kind: 'gone' });
+    expect(await own.settle([{ ...use('1', TOKENS, 600), what: 'settle' }])).toEqual([]);
+    expect(await own.sum(TOKENS)).toBe(600);
+  });
+
   it('works when Redis has forgotten the scripts', async ({ world }) => {
     const own = await ownUses(world, [SLOTS]);
     await own.take([use('1', SLOTS)]);

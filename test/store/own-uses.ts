@@ -24,7 +24,8 @@ export async function ownUses({ redis, keys }: World, limits: readonly Limit[], 
   await makeKnown();
 
   async function makeKnown() {
-    await redis.hset(at.limits, 'born', 1);
+    const run = /run_id:(\w+)/.exec(await redis.info('server'))?.[1] ?? '';
+    await redis.hset(at.limits, { born: 1, run });
     for (const { name, kind, size, perMs, byAgent } of limits) {
       await redis.hset(at.limits, `lim:${name}`, `${kind} ${size} ${perMs} ${byAgent ? 1 : 0}`);
     }

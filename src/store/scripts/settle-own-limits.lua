@@ -7,6 +7,7 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local changes = cjson.decode(ARGV[1])
+-- In whichever run of Redis: what became of a use is true of an older state as well. Only a take relies on the rest being there.
 if redis.call('HEXISTS', KEYS[1], 'born') == 0 then return { 'gone' } end
 
 local function sizeOf(limit)

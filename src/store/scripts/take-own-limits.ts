@@ -18,7 +18,7 @@ export interface TakeWire {
 
 export type OwnReply =
   | { kind: 'taken' }
-  /** Nothing is known of this upstream, or of one of the limits: register it. */
+  /** Nothing is known of this upstream or one of the limits, or what is may be older than what was taken: register it. */
   | { kind: 'gone' }
   /** Nobody is let through for so long. */
   | { kind: 'shut'; forMs: number }

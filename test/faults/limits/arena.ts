@@ -34,6 +34,9 @@ export type Careless =
   | 'sleepy'
   | 'unexpiring'
   | 'unclosed'
+  | 'fleeting'
+  | 'forgetful'
+  | 'unyielding'
   | 'own-clock';
 
 export interface PodPlan {
@@ -49,10 +52,22 @@ export interface Work {
   steps?: number;
   dawdleMs?: number;
   holdMs?: number;
+  /** Tokens it is expected to use, and those it uses. */
+  estimate?: number;
+  tokens?: number;
+  /** Who it acts for, in turn. */
+  agents?: readonly string[];
+}
+
+export interface TokenLimit {
+  tokens: number;
+  per: `${number}s` | `${number}m`;
 }
 
 export interface LimitTerms {
   limits: readonly LimitInput[];
+  /** Of tokens; the upstream does not enforce it: see judgement.ts. */
+  tokens?: TokenLimit;
   /** How long the upstream takes. */
   latency: string;
   /** The lanes'. Default '20s'. */
@@ -120,9 +135,11 @@ export async function inLimitArena(
   return evidence;
 }
 
-function refusalOf({ limits }: LimitTerms, driver: LimitDriverName): string | undefined {
+const allOf = ({ limits, tokens }: LimitTerms) => (tokens ? [...limits, tokens] : limits);
+
+function refusalOf(terms: LimitTerms, driver: LimitDriverName): string | undefined {
   try {
-    defineUpstream({ name: 'limited', limits: { driver, all: limits } });
+    defineUpstream({ name: 'limited', limits: { driver, all: allOf(terms) } });
     return undefined;
   } catch (error) {
     return (error as Error).message;
@@ -154,8 +171,8 @@ async function openArena(terms: LimitTerms, driver: LimitDriverName, cleanups: (
     }
     await Promise.all(pods.map((pod) => pod.exited));
   });
-  const { limits, timeout = '20s', weights = {} } = terms;
-  const fleet = { limits: { driver, all: limits }, timeout, weights: { alpha: 1, beta: 1, ...weights } };
+  const { timeout = '20s', weights = {} } = terms;
+  const fleet = { limits: { driver, all: allOf(terms) }, timeout, weights: { alpha: 1, beta: 1, ...weights } };
 
   async function startPod(label: string, plan: PodPlan = {}): Promise<ArenaPod> {
     const { lanes = ['alpha', 'beta'], careless = [], shiftMs = 0 } = plan;
@@ -222,9 +239,15 @@ const LANES: Record<LaneName, Lane> = {
 const BULK = 1_000;
 
 async function addTo(producer: Producer, name: LaneName, count: number, work: Work, next: () => number) {
+  const { agents = [], ...given } = work;
+  const item = () => {
+    const n = next();
+    const agent = agents[n % agents.length];
+    return { payload: { n, ...given }, ...(agent !== undefined && { agent }) };
+  };
   const ids: string[] = [];
   for (let left = count; left > 0; left -= BULK) {
-    const items = Array.from({ length: Math.min(left, BULK) }, () => ({ payload: { n: next(), ...work } }));
+    const items = Array.from({ length: Math.min(left, BULK) }, item);
     ids.push(...(await producer.addMany(LANES[name], items)).map(({ id }) => id));
   }
   return ids;

@@ -3,8 +3,11 @@
 
 import { register } from 'node:module';
 import { Redis } from 'ioredis';
+import { HeldPermit } from '../../../dist/path/held-permit.js';
 import { askPermits } from '../../../dist/store/scripts/ask-permits.js';
 import { registerLimits } from '../../../dist/store/scripts/register-limits.js';
+import { settleOwnLimits } from '../../../dist/store/scripts/settle-own-limits.js';
+import { takeOwnLimits } from '../../../dist/store/scripts/take-own-limits.js';
 
 const HOUR_MS = 3_600_000;
 
@@ -54,6 +57,22 @@ const OTHERS = {
     const { run } = registerLimits;
     registerLimits.run = (redis, keys, args) => run(redis, keys, { ...args, closedMs: 0 });
   },
+  /** As the driver of that name, of what only a job decides. */
+  unextended: () => changeSettles((change) => (change.isWired ? [] : [change])),
+  /** Lets go of what a job used when that is over, as if it had used nothing. */
+  forgetful: () => changeSettles((change) => [change.what === 'settle' ? { ...change, what: 'drop' } : change]),
+  /** What it takes for a job counts for a moment only: as long as that runs, nobody knows of it. */
+  fleeting() {
+    const { run } = takeOwnLimits;
+    const shorten = (take) => ({ ...take, forMs: 1 - take.perMs });
+    takeOwnLimits.run = (redis, keys, args) =>
+      run(redis, keys, { ...args, takes: JSON.stringify(JSON.parse(args.takes).map(shorten)) });
+    changeSettles((change) => (change.what === 'settle' ? [change] : []));
+  },
+  /** Holds the upstream's slots while it waits for an agent. */
+  unyielding() {
+    HeldPermit.prototype.stepAside = () => {};
+  },
   /** Goes by its own clock, an hour ahead, instead of Redis's. */
   'own-clock'() {
     const { defineCommand } = Redis.prototype;
@@ -63,6 +82,12 @@ const OTHERS = {
     };
   },
 };
+
+function changeSettles(toChanges) {
+  const { run } = settleOwnLimits;
+  settleOwnLimits.run = (redis, keys, args) =>
+    run(redis, keys, { ...args, changes: JSON.stringify(JSON.parse(args.changes).flatMap(toChanges)) });
+}
 
 const ways = (process.env.LIMITS_CARELESS ?? '').split(',').filter((way) => way !== '');
 for (const way of ways) OTHERS[way]?.();

@@ -2,7 +2,7 @@
 // over, or the run proves nothing.
 
 import type { RulesInput } from '../../../src/simulator/index.ts';
-import type { Careless, LimitArena } from './arena.ts';
+import type { Careless, LimitArena, TokenLimit } from './arena.ts';
 import type { LimitEvidence } from './evidence.ts';
 import { type Arrival, measureUse, toMs } from './upstream-process.ts';
 
@@ -36,6 +36,30 @@ export async function count({ verdict }: LimitArena['upstream'], rules?: RulesIn
     refused: summary.byStatus['429'] ?? 0,
     most: most.join(', '),
   };
+}
+
+/** The most tokens in any interval, wherever between arrival and end the upstream books a request: it counts from one to the other. */
+export function mostTokens(arrivals: readonly Arrival[], { per }: TokenLimit): number {
+  const perMs = toMs(per);
+  const countedAt = (at: number) =>
+    arrivals.reduce((sum, one) => (one.at <= at && one.endedAt > at - perMs ? sum + one.tokens : sum), 0);
+  return Math.max(0, ...arrivals.map(({ at }) => countedAt(at)));
+}
+
+/** As `proveNeverOver`, of the tokens that the upstream recorded. */
+export async function proveTokensNeverOver(
+  { terms, arrivals }: LimitArena,
+  evidence: LimitEvidence,
+  careless: readonly Careless[] = [],
+): Promise<void> {
+  if (!terms.tokens) throw new Error('expected a run with a limit of tokens');
+  const { tokens, per } = terms.tokens;
+  const most = mostTokens(await arrivals(), terms.tokens);
+  evidence.over = Math.max(0, most - tokens);
+  const said = `${most} tokens against ${tokens} in ${per}`;
+  if (careless.length > 0)
+    evidence.promise(most > tokens, `twin: with pods that are ${careless.join(' and ')}: ${said}`);
+  else evidence.prove(most <= tokens, `never over: at most ${said}`);
 }
 
 /** The share that was used of whichever limit binds, of those that such a span can show. */

@@ -15,6 +15,9 @@ export interface Arrival {
   readonly lane: string;
   readonly job: string;
   readonly start: number;
+  readonly agent: string | null;
+  /** What it cost, as its request said. */
+  readonly tokens: number;
   readonly status: number | null;
 }
 
@@ -85,6 +88,8 @@ function toArrival(record: RequestRecord): Arrival {
     lane: query.get('lane') ?? '',
     job: record.jobId ?? '',
     start: Number(query.get('start')),
+    agent: record.agent,
+    tokens: Number(query.get('tokens')),
     status: record.status,
   };
 }

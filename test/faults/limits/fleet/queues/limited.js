@@ -15,7 +15,11 @@ const Work = z.object({
   dawdleMs: z.number().default(0),
   /** After each request, with nothing on the wire. */
   holdMs: z.number().default(0),
+  /** What it is expected to use, and what it uses. */
+  estimate: z.number().int().default(0),
+  tokens: z.number().int().default(0),
 });
+const isMetered = limits.all.some((limit) => 'tokens' in limit);
 
 const share = (name) =>
   defineLane({
@@ -24,6 +28,7 @@ const share = (name) =>
     payload: Work,
     weight: weights[name],
     timeout,
+    ...(isMetered && { tokens: ({ estimate }) => estimate }),
     concurrency: 400,
     retry: { attempts: 6, backoff: ['100ms'] },
   });
