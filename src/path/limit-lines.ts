@@ -16,7 +16,6 @@ export function some(names: readonly string[]): string {
  * holder: '990 of 1000 tokens-per-1m are in use (40 under way: publish on pod-1 40)'.
  */
 export function sayUse({ limit, inUse, size, agent, underWay, holders, byLane }: LimitSeen): string {
-  if (inUse === null) return `it is not known with bottleneck how many of ${size} ${limit} are in use`;
   const by = some(holders.length > 0 ? holders.map((h) => `${h.lane} on ${h.pod} ${h.count}`) : byLane.map(sayLane));
   const ofAgent = agent === null ? '' : ` of agent ${agent}`;
   const whose = underWay && underWay < inUse ? `${underWay} under way: ${by}` : by;

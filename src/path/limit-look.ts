@@ -35,8 +35,6 @@ export interface LimitsSeen {
   closedUntilAt: number | null;
   /** In the order in which they began to wait. */
   waiting: { lane: string; pod: string; want: number; sinceAt: number; place: number }[];
-  /** Bottleneck keeps a line of pods without names: so many wait. null with our scripts. */
-  podsWaiting: number | null;
   drift: Drift[];
   split: DriverSplit | null;
   /** Orders for limits that no definition has (any more). */
@@ -58,7 +56,7 @@ export async function lookAtLimits(redis: Redis, keys: Keys, upstream: Upstream,
   const said = saidByPods(new Map(Object.entries(definitions)), standing.seenAt);
   const known = knownLimits(upstream, fields, said);
   const driver = granting ?? upstream.limits?.driver ?? 'scripts';
-  const scene: Scene = { redis, keys, tag, driver, fields, agents: agent === undefined ? agents : [agent] };
+  const scene: Scene = { redis, keys, tag, fields, agents: agent === undefined ? agents : [agent] };
   const limits = [...known].map(async ([limit, { size, ...like }]): Promise<LimitSeen> => {
     const { defined, override = null, use, ...seen } = await lookAtUse(scene, { name: limit, size, ...like });
     const definedSize = defined?.size ?? size;
@@ -74,7 +72,6 @@ export async function lookAtLimits(redis: Redis, keys: Keys, upstream: Upstream,
     driver,
     limits: await Promise.all(limits),
     ...standing,
-    podsWaiting: driver === 'bottleneck' ? await countPodsWaiting(redis, keys, tag, standing.seenAt) : null,
     drift: findDrift(said),
     split: findSplit(said, driver),
     unused,
@@ -135,20 +132,4 @@ async function readWaiting(redis: Redis, key: string, waits: string[], nowAt: nu
       return untilAt > nowAt && want > 0 ? [{ lane, pod: pod.join('|'), want, sinceAt }] : [];
     })
     .map((wait, index) => ({ ...wait, place: index + 1 }));
-}
-
-/** A pod that has not been heard for so long is Bottleneck's no more. */
-const BOTTLENECK_CLIENT_MS = 10_000;
-
-/** A pod is one client of each limiter, and waits in one or in both. */
-async function countPodsWaiting(redis: Redis, keys: Keys, tag: string, nowAt: number): Promise<number> {
-  const counts = (['slots', 'tickets'] as const).map(async (what) => {
-    const limiter = keys.bottleneck(tag, what);
-    const [queued, alive] = await Promise.all([
-      redis.hgetall(`${limiter}_client_num_queued`),
-      redis.zrangebyscore(`${limiter}_client_last_seen`, nowAt - BOTTLENECK_CLIENT_MS, '+inf'),
-    ]);
-    return alive.filter((client) => Number(queued[client] ?? 0) > 0).length;
-  });
-  return Math.max(...(await Promise.all(counts)));
 }

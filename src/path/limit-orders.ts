@@ -40,7 +40,7 @@ export interface LimitChange {
   definedSize: number | null;
   untilAt: number | null;
   /** As seen right after. More than `after`: nothing is granted until it has drained. */
-  inUse: number | null;
+  inUse: number;
   /** So many parked jobs come before they were told. */
   called: number;
 }

@@ -6,13 +6,12 @@ import type { Holder, LimitDefined, Override } from '../store/limit-fields.ts';
 import { lookLimit } from '../store/scripts/look-limit.ts';
 import { lookOwnLimit, type OwnUseSeen } from '../store/scripts/look-own-limit.ts';
 import type { Keys } from '../words/keys.ts';
-import type { Limit, LimitDriverName } from '../words/limit.ts';
+import type { Limit } from '../words/limit.ts';
 
 export interface LimitUse {
   /** Whose it is; null when it is everybody's, or nobody's is in use. */
   agent: string | null;
-  /** null: nobody knows. Bottleneck keeps a count by the pause between two requests, and keeps no count. */
-  inUse: number | null;
+  inUse: number;
   /** Of tokens and by agent: so much of it is of attempts that run; the rest has come to its end and still counts. */
   underWay: number | null;
   freesAt: number | null;
@@ -35,7 +34,6 @@ export interface Scene {
   redis: Redis;
   keys: Keys;
   tag: string;
-  driver: LimitDriverName;
   /** Of the hash of its limits: which lanes have used what. */
   fields: ReadonlyMap<string, string>;
   /** Whom to look at. */
@@ -48,7 +46,7 @@ export function lookAtUse(scene: Scene, limit: Limit): Promise<LimitUses> {
   return limit.byAgent || limit.kind === 'tokens' ? lookAtOwn(scene, limit) : lookAtShared(scene, limit);
 }
 
-async function lookAtShared({ redis, keys, tag, driver, fields }: Scene, { name, kind }: Limit): Promise<LimitUses> {
+async function lookAtShared({ redis, keys, tag, fields }: Scene, { name, kind }: Limit): Promise<LimitUses> {
   const isSlots = kind === 'concurrent';
   const start = `used:${name}|`;
   const lanes = isSlots ? [] : [...fields.keys()].filter((field) => field.startsWith(start)).slice(0, MAX_LANES);
@@ -65,8 +63,6 @@ async function lookAtShared({ redis, keys, tag, driver, fields }: Scene, { name,
   );
   const tickets = names.map((lane, index) => ({ lane, count: ofLanes[index] ?? 0 }));
   const byLane = sumByLane(isSlots ? use.holders : tickets);
-  // What our scripts counted before Bottleneck took over may lie there still, and is only a part.
-  if (driver === 'bottleneck' && !isSlots) return { defined, override, use: NOT_KNOWN, agents: [] };
   return { defined, override, use: { agent: null, underWay: null, ...use, byLane }, agents: [] };
 }
 
@@ -92,16 +88,13 @@ async function lookAtOwn({ redis, keys, tag, agents }: Scene, { name, kind, byAg
     freesAt: kind === 'concurrent' ? null : use.freesAt,
     byLane: sumByLane(use.holders),
   });
-  const seen = uses
-    .map(toUse)
-    .sort((a, b) => (b.inUse ?? 0) - (a.inUse ?? 0) || (a.agent ?? '').localeCompare(b.agent ?? ''));
+  const seen = uses.map(toUse).sort((a, b) => b.inUse - a.inUse || (a.agent ?? '').localeCompare(b.agent ?? ''));
   return { defined, override, use: seen[0] ?? UNUSED, agents: byAgent ? seen.filter(isInUse) : [] };
 }
 
-const NOT_KNOWN: LimitUse = { agent: null, inUse: null, underWay: null, freesAt: null, byLane: [], holders: [] };
 const UNUSED: LimitUse = { agent: null, inUse: 0, underWay: 0, freesAt: null, byLane: [], holders: [] };
 
-const isInUse = ({ inUse }: LimitUse) => inUse !== null && inUse > 0;
+const isInUse = ({ inUse }: LimitUse) => inUse > 0;
 
 function sumByLane(parts: readonly { lane: string; count: number }[]): LimitUse['byLane'] {
   const sums = new Map<string, number>();

@@ -34,12 +34,12 @@ export interface LimitedLane {
 }
 
 export function findLimitWait(seen: LimitsSeen, lane: LimitedLane): LimitWait | undefined {
-  const { upstream, hold, closedUntilAt, waiting, split, podsWaiting } = seen;
-  const full = seen.limits.filter(({ inUse, size }) => inUse !== null && inUse >= size);
+  const { upstream, hold, closedUntilAt, waiting, split } = seen;
+  const full = seen.limits.filter(({ inUse, size }) => inUse >= size);
   const mine = waiting.findIndex((wait) => wait.lane === lane.name);
   const tooSmall = findTooSmall(seen, lane) ?? null;
   const isNamed = full.length > 0 || hold || closedUntilAt !== null || split || tooSmall;
-  if (!isNamed && mine < 0 && !podsWaiting) return undefined;
+  if (!isNamed && mine < 0) return undefined;
   const before = waiting.slice(0, mine < 0 ? waiting.length : mine).map((wait) => wait.lane);
   const limits = isNamed ? full : seen.limits;
   return { upstream, limits, hold, closedUntilAt, split, tooSmall, lanesBefore: [...new Set(before)] };
@@ -79,9 +79,6 @@ export function sayLimitWait(
     hold && `${hold} (to end it: ${sayRelease(seen.upstream)})`,
   ].filter((line) => line !== undefined);
   const parts = [...held, ...limits.map(sayUse)];
-  const { podsWaiting } = seen;
-  if (podsWaiting)
-    parts.push(`${podsWaiting} ${podsWaiting === 1 ? 'pod waits' : 'pods wait'} in the line of bottleneck`);
   if (place !== null) parts.push(`${place - 1} ahead of it in its lane`);
   if (lanesBefore.length > 0) parts.push(`lanes that wait before its own: ${some(lanesBefore)}`);
   return parts.join('; ');

@@ -211,7 +211,6 @@ describe('doctor', () => {
     hold: null,
     closedUntilAt: null,
     waiting: [],
-    podsWaiting: null,
     drift: [],
     split: null,
     unused: [],

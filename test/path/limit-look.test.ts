@@ -176,22 +176,6 @@ describe('an upstream', () => {
     ]);
   });
 
-  it('kept by Bottleneck says what nobody knows, and how many pods wait', async ({ world }) => {
-    const limited = await limitedUpstream(world);
-    await limited.say('p1', [SLOTS, COUNT], 0, 'bottleneck');
-    await limited.set({ driver: 'bottleneck' });
-    const limiter = world.keys.bottleneck('forum', 'slots');
-    await world.redis.hset(`${limiter}_client_num_queued`, { c1: 2, c2: 0, c3: 1, dead: 4 });
-    const now = limited.nowAt;
-    await world.redis.zadd(`${limiter}_client_last_seen`, now, 'c1', now, 'c2', now, 'c3', now - 11_000, 'dead');
-    const seen = await limited.look();
-    expect(seen).toMatchObject({ driver: 'bottleneck', podsWaiting: 2 });
-    const uses = Object.fromEntries(seen.limits.map(({ limit, inUse }) => [limit, inUse]));
-    expect(uses).toEqual({ concurrent: 0, 'per-1m': null });
-    await limited.set({ driver: 'scripts' });
-    expect(await limited.look(), 'by scripts it is known (twin)').toMatchObject({ podsWaiting: null });
-  });
-
   it('shows who waits in line, a hold and a loss, while they stand', async ({ world }) => {
     const limited = await limitedUpstream(world);
     await limited.say('p1', [SLOTS]);

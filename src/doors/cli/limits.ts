@@ -137,16 +137,16 @@ function toRows({ upstream, seenAt }: LimitsSeen, limit: LimitSeen): unknown[][]
   const { limit: name, size, agents } = limit;
   const uses = agents.length > 0 ? agents.slice(0, MAX_AGENTS) : [limit];
   return uses.map(({ inUse, agent, byLane }, index) => {
-    const filled = Math.min(BAR, Math.ceil(((inUse ?? 0) / size) * BAR));
-    const bar = inUse === null ? null : `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
-    const use = agent === null || inUse === 0 ? (inUse ?? 'not known with bottleneck') : `${inUse} (${agent})`;
+    const filled = Math.min(BAR, Math.ceil((inUse / size) * BAR));
+    const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}`;
+    const use = agent === null || inUse === 0 ? inUse : `${inUse} (${agent})`;
     const note = index === 0 ? sayOverride(limit, seenAt) : undefined;
     return [upstream, name, bar, use, size, byLane.map(sayLane).join(', ') || null, note ?? null];
   });
 }
 
 function toFacts(seen: LimitsSeen): [string, string | undefined][] {
-  const { upstream, limits, waiting, podsWaiting, drift, split, unused, seenAt } = seen;
+  const { upstream, limits, waiting, drift, split, unused, seenAt } = seen;
   const others = limits.flatMap(({ limit, agents }) =>
     agents.length > MAX_AGENTS ? [`${agents.length - MAX_AGENTS} more use ${limit}, none of them more`] : [],
   );
@@ -154,8 +154,6 @@ function toFacts(seen: LimitsSeen): [string, string | undefined][] {
     return `${place}. ${lane} on ${pod} wants ${want}, for ${formatDuration(Math.max(0, seenAt - sinceAt))}`;
   });
   if (waiting.length > MAX_WAITING) shown.push(`and ${waiting.length - MAX_WAITING} more`);
-  if (podsWaiting)
-    shown.push(`${podsWaiting} ${podsWaiting === 1 ? 'pod' : 'pods'}; which lanes is not known with bottleneck`);
   const hold = sayHold(seen);
   return [
     [`${upstream} lost`, sayClosed(seen)],
@@ -176,7 +174,7 @@ function saySet({ upstream, limit, before, after, definedSize, untilAt, inUse, c
   if (untilAt !== null) parts.push(`until ${toInstant(untilAt)}`);
   if (definedSize !== null && after !== null && after > definedSize)
     parts.push(`more than the ${definedSize} of its definition`);
-  if (after !== null && inUse !== null && inUse > after)
+  if (after !== null && inUse > after)
     parts.push(`${inUse} are in use: nothing new is granted until fewer than ${after} are`);
   if (called > 0) parts.push(sayCalled(called));
   return parts.join('; ');
