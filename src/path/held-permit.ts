@@ -131,7 +131,7 @@ export class HeldPermit implements Permit {
     await this.#turn(signal);
     try {
       await this.#waitForHold(forMs, signal);
-      await this.#comeBack(forMs, signal);
+      if (this.#isAside) await this.#comeBack(forMs, signal);
       const slotUntil = await this.#cover(forMs);
       const ticket = this.#home.needsTickets ? await this.#takeTicket(forMs, signal) : undefined;
       return this.#sending(ticket, Math.min(slotUntil, ticket?.untilMono ?? Number.POSITIVE_INFINITY));
