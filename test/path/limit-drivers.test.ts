@@ -17,7 +17,7 @@ const SLOW = { timeout: 20_000, interval: 50 };
 
 /** An upstream that lets everything through, and lanes of pods with one driver each. */
 async function open(world: World) {
-  const sim = createSimulator({ behaviour: { latency: 100 } });
+  const sim = createSimulator({ behaviour: { latency: 300 } });
   world.defer(() => sim.stop());
   const { url } = await sim.start();
   const producer = await world.producer();
@@ -65,7 +65,7 @@ describe.each(LIMIT_DRIVERS)('beside a pod on %s that was there first', (first) 
     await vi.waitFor(() => expect(arrivals(first)).toBeGreaterThan(2), SLOW);
     const other = await start(second);
     const begun = arrivals(first);
-    await vi.waitFor(() => expect(arrivals(first)).toBeGreaterThan(begun + 40), SLOW);
+    await vi.waitFor(() => expect(arrivals(first)).toBeGreaterThan(begun + 20), SLOW);
     expect(arrivals(second)).toBe(0);
     expect(verdict()).toMatchObject({ clean: true });
 

@@ -1,59 +1,16 @@
-// The one script that grants permits: never more than there are, to whom they are due, and back by themselves when nobody says so.
+// The one script that grants permits: never more than there are, and back by themselves when nobody says so.
 
 import fc from 'fast-check';
 import { describe, expect, vi } from 'vitest';
-import { type AskWire, askPermits } from '../../src/store/scripts/ask-permits.ts';
 import { extendSlot } from '../../src/store/scripts/extend-slot.ts';
 import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
 import { registerLimits } from '../../src/store/scripts/register-limits.ts';
-import { it, type World } from '../support/world.ts';
-
-const NONE = { freed: [], unsent: [], sent: [], kept: [], wired: [] };
-
-interface Size {
-  concurrent?: number;
-  count?: number;
-  perMs?: number;
-}
-
-/** An upstream of its own, with the pods and lanes of one test. */
-async function open(world: World, { concurrent, count, perMs = 1_000 }: Size, tag = 'u') {
-  const { redis, keys } = world;
-  const limits = [
-    ...(concurrent ? [{ name: 'concurrent', kind: 'concurrent', size: concurrent, perMs: 0, byAgent: false }] : []),
-    ...(count ? [{ name: 'per', kind: 'count', size: count, perMs, byAgent: false }] : []),
-  ];
-  const at = {
-    limits: keys.limits(tag),
-    definitions: keys.limitDefinitions(tag),
-    waiting: keys.limitWaiting(tag),
-    slots: keys.limitUses(tag, 'concurrent'),
-  };
-  const channel = keys.limitNotice(tag);
-  const register = (pod: string, own = limits) =>
-    registerLimits.run(redis, at, { pod, driver: 'scripts', limits: JSON.stringify(own), closedMs: 0, channel });
-  await register('p0');
-  let number = 0;
-  const ask = async (given: Partial<AskWire>) => {
-    const wire = {
-      ...{ lane: 'a', pod: 'p0', weight: 1, unit: 1, slots: 0, tickets: 0, slotMs: 15_000 },
-      ...{ driver: 'd', number: ++number },
-      ...{ forMs: 20, travelMs: 10, againMs: 500, limits: limits.map(({ name }) => name), ...NONE, ...given },
-    };
-    return askPermits.run(redis, at, { ask: JSON.stringify(wire), channel });
-  };
-  const granted = async (given: Partial<AskWire>) => {
-    const reply = await ask(given);
-    if (!reply) throw new Error('gone');
-    return reply;
-  };
-  const used = async (limit: string) => Number(await redis.hget(at.limits, `used:${limit}`));
-  return { ask, granted, used, register, at, channel, limits };
-}
+import { it } from '../support/world.ts';
+import { openLimits } from './open-limits.ts';
 
 describe('slots', () => {
   it('are as many as the limit says, over all lanes and pods, and free at once when given back', async ({ world }) => {
-    const { granted, used } = await open(world, { concurrent: 3 });
+    const { granted, used } = await openLimits(world, { concurrent: 3 });
     const first = await granted({ slots: 2 });
     const second = await granted({ lane: 'b', pod: 'p1', slots: 2 });
     expect([first.slots.length, second.slots.length]).toEqual([2, 1]);
@@ -64,7 +21,7 @@ describe('slots', () => {
   });
 
   it('come back when their lease ends; a kept one does not', async ({ world }) => {
-    const { granted } = await open(world, { concurrent: 1 });
+    const { granted } = await openLimits(world, { concurrent: 1 });
     const { slots } = await granted({ slots: 1, slotMs: 300 });
     await new Promise((resolve) => setTimeout(resolve, 200));
     await granted({ kept: slots, slotMs: 400 });
@@ -74,7 +31,7 @@ describe('slots', () => {
   });
 
   it('that another has by now are lost to who held them; while there is room they are had again', async ({ world }) => {
-    const { granted, at } = await open(world, { concurrent: 1 });
+    const { granted, at } = await openLimits(world, { concurrent: 1 });
     const { slots } = await granted({ slots: 1, slotMs: 1 });
     await vi.waitFor(async () => expect((await granted({ lane: 'b', pod: 'p1', slots: 1 })).slots).toHaveLength(1));
     expect((await granted({ kept: slots })).lost).toEqual(slots);
@@ -87,7 +44,7 @@ describe('slots', () => {
   });
 
   it('are held until the answer must be here, whatever becomes of the pod', async ({ world }) => {
-    const { granted, at } = await open(world, { concurrent: 1 });
+    const { granted, at } = await openLimits(world, { concurrent: 1 });
     const { slots } = await granted({ slots: 1, slotMs: 100 });
     const [id] = slots as [string];
     expect(await extendSlot.run(world.redis, { slots: at.slots }, { id, forMs: 60_000 })).toBe(true);
@@ -98,7 +55,7 @@ describe('slots', () => {
   });
 
   it('of an attempt that needs several are granted all or none', async ({ world }) => {
-    const { granted } = await open(world, { concurrent: 3 });
+    const { granted } = await openLimits(world, { concurrent: 3 });
     expect((await granted({ slots: 4, unit: 2 })).slots).toHaveLength(2);
     expect((await granted({ lane: 'b', slots: 1 })).slots).toHaveLength(1);
   });
@@ -106,7 +63,7 @@ describe('slots', () => {
 
 describe('tickets', () => {
   it('are as many as the limit says in every interval, and count until they have surely arrived', async ({ world }) => {
-    const { granted, used } = await open(world, { count: 3, perMs: 500 });
+    const { granted, used } = await openLimits(world, { count: 3, perMs: 500 });
     const { tickets, batch, againInMs } = await granted({ tickets: 5 });
     expect(tickets).toBe(3);
     expect(againInMs).toBeGreaterThan(400); // an interval from when they may arrive at the latest
@@ -120,7 +77,7 @@ describe('tickets', () => {
   });
 
   it('that were never sent are free again', async ({ world }) => {
-    const { granted, used } = await open(world, { count: 3, perMs: 60_000 });
+    const { granted, used } = await openLimits(world, { count: 3, perMs: 60_000 });
     const { batch } = await granted({ tickets: 3 });
     await granted({ unsent: [{ batch, count: 2 }] });
     expect(await used('per')).toBe(1);
@@ -128,7 +85,7 @@ describe('tickets', () => {
   });
 
   it('go back once, though the ask that brings them is sent twice', async ({ world }) => {
-    const { granted, used } = await open(world, { count: 6, perMs: 600_000 });
+    const { granted, used } = await openLimits(world, { count: 6, perMs: 600_000 });
     // Of one bucket: two batches within 600 ms.
     const first = await granted({ tickets: 2 });
     await granted({ tickets: 2 });
@@ -144,7 +101,7 @@ describe('tickets', () => {
   });
 
   it('are granted in step with slots: neither without the other', async ({ world }) => {
-    const { granted } = await open(world, { concurrent: 2, count: 5, perMs: 60_000 });
+    const { granted } = await openLimits(world, { concurrent: 2, count: 5, perMs: 60_000 });
     expect(await granted({ slots: 4, tickets: 4 })).toMatchObject({
       slots: [expect.any(String), expect.any(String)],
       tickets: 2,
@@ -155,131 +112,9 @@ describe('tickets', () => {
   });
 });
 
-describe('who is called', () => {
-  it('the lane that is furthest below its share, when a slot is free; and then it is served', async ({ world }) => {
-    const { granted } = await open(world, { concurrent: 3 });
-    const { slots } = await granted({ slots: 3 });
-    expect((await granted({ lane: 'b', pod: 'p1', slots: 3 })).isContended).toBe(false);
-    // Lane a frees one and wants it again: b has none.
-    const again = await granted({ freed: slots.slice(0, 1), slots: 1 });
-    expect(again).toMatchObject({ slots: [], isContended: true });
-    expect((await granted({ lane: 'b', pod: 'p1', slots: 3 })).slots).toHaveLength(1);
-    // One and one: of two alike, the one that was served longer ago.
-    const warm = await granted({ freed: slots.slice(1, 2), slots: 1 });
-    expect(warm.slots).toHaveLength(1);
-    expect((await granted({ freed: slots.slice(2), slots: 1 })).slots).toEqual([]);
-    expect((await granted({ lane: 'b', pod: 'p1', slots: 2 })).slots).toHaveLength(1);
-  });
-
-  it('is told of by a notice when it begins to wait, once, because those that hold slots do not ask', async ({
-    world,
-  }) => {
-    const { granted, channel } = await open(world, { concurrent: 1 });
-    const told: string[] = [];
-    const ear = world.redis.duplicate();
-    world.defer(() => ear.disconnect());
-    ear.on('message', (_, text: string) => void told.push(text));
-    await ear.subscribe(channel);
-    const { slots } = await granted({ slots: 1 });
-    await granted({ pod: 'p9', slots: 1 }); // of the lane that has them all: nobody needs to know
-    await granted({ lane: 'b', pod: 'p1', slots: 1 });
-    await granted({ lane: 'b', pod: 'p2', slots: 1 });
-    await granted({ lane: 'b', pod: 'p1', slots: 1 });
-    await granted({ freed: slots });
-    await vi.waitFor(() => expect(told.at(-1)).toContain('free'));
-    expect(told.filter((text) => text.includes('wanted')).map((text) => JSON.parse(text))).toEqual([
-      { kind: 'wanted', lane: 'b' },
-    ]);
-  });
-
-  it('by weight', async ({ world }) => {
-    const { granted } = await open(world, { concurrent: 30 });
-    const held = { a: [] as string[], b: [] as string[] };
-    for (let n = 0; n < 400; n++) {
-      const lane = n % 2 ? 'a' : 'b';
-      const freed = held[lane].splice(0, 1);
-      const { slots } = await granted({
-        lane,
-        weight: lane === 'a' ? 2 : 1,
-        pod: 'p0',
-        freed,
-        slots: 30 - held[lane].length,
-      });
-      held[lane].push(...slots);
-    }
-    expect(held.a.length / (held.a.length + held.b.length)).toBeCloseTo(2 / 3, 1);
-  });
-
-  it('though it needs several slots at once: they are kept for it one by one', async ({ world }) => {
-    const { granted } = await open(world, { concurrent: 3 });
-    const big = { lane: 'b', pod: 'p1', unit: 3, slots: 3 };
-    const { slots } = await granted({ slots: 3 });
-    await granted(big);
-    const got: number[] = [];
-    for (const slot of slots) got.push((await granted({ freed: [slot], slots: 1 })).slots.length);
-    expect(got, 'nobody above it takes them').toEqual([0, 0, 0]);
-    expect((await granted(big)).slots).toHaveLength(3);
-  });
-
-  it('but not for one that needs more than there are, nor where only tickets are wanted', async ({ world }) => {
-    const { granted } = await open(world, { concurrent: 3, count: 9, perMs: 60_000 });
-    await granted({ lane: 'b', pod: 'p1', unit: 4, slots: 4, tickets: 1 });
-    const { slots } = await granted({ slots: 2, tickets: 2 });
-    expect(slots).toHaveLength(2);
-    await granted({ lane: 'c', pod: 'p2', unit: 2, slots: 2, tickets: 1 });
-    expect(await granted({ slots: 1, tickets: 1 })).toMatchObject({ slots: [], tickets: 0 });
-    expect(await granted({ tickets: 1 })).toMatchObject({ slots: [], tickets: 1 });
-  });
-
-  it('is not waited for when it does not come', async ({ world }) => {
-    const { granted } = await open(world, { concurrent: 1 });
-    const { slots } = await granted({ slots: 1 });
-    await granted({ lane: 'b', pod: 'p1', slots: 1 });
-    expect((await granted({ freed: slots, slots: 1 })).slots).toEqual([]);
-    await vi.waitFor(async () => expect((await granted({ slots: 1 })).slots).toHaveLength(1), {
-      timeout: 1_000,
-      interval: 10,
-    });
-  });
-});
-
-describe('a lane whose pods come late', () => {
-  /** Two lanes of 2:1 that could use all there is, on four pods each that come up to 60 ms late; answers the share of the first. */
-  async function race(world: World, weight: number, demand: number) {
-    const size = 40;
-    const { granted } = await open(world, { count: size, perMs: 400 });
-    let isOver = false;
-    const got = { a: 0, b: 0 };
-    const pods = ['p0', 'p1', 'p2', 'p3'].flatMap((pod) => (['a', 'b'] as const).map((lane) => ({ lane, pod })));
-    await Promise.all(
-      pods.map(async ({ lane, pod }, index) => {
-        for (let turn = 0; !isOver; turn++) {
-          const { tickets, againInMs = 0 } = await granted({
-            ...{ lane, pod, weight: lane === 'a' ? weight : 1, tickets: 1, demand },
-          });
-          got[lane] += tickets;
-          isOver = got.a + got.b > 12 * size;
-          // Half of a's turns are later than what is kept for it.
-          const lateMs = lane === 'a' ? ((turn + index) % 2) * 60 : 0;
-          if (tickets === 0) await new Promise((resolve) => setTimeout(resolve, Math.min(againInMs, 100) + lateMs));
-        }
-      }),
-    );
-    return got.a / (got.a + got.b);
-  }
-
-  it('is as far below its share as it was when it comes, and catches up', async ({ world }) => {
-    expect(Math.abs((await race(world, 2, 64)) - 2 / 3)).toBeLessThan(0.0667);
-  });
-
-  it('twin: has no such claim where nobody knows what it could use', async ({ world }) => {
-    expect(await race(world, 2, 0)).toBeLessThan(0.6);
-  });
-});
-
 describe('an upstream', () => {
   it('that holds everybody is left alone until then; the longest hold stands', async ({ world }) => {
-    const { granted, at, channel } = await open(world, { concurrent: 1 });
+    const { granted, at, channel } = await openLimits(world, { concurrent: 1 });
     const hold = (forMs: number) =>
       holdLimits.run(world.redis, { limits: at.limits }, { forMs, reason: '429', who: 'p0', channel });
     expect([await hold(400), await hold(100)]).toEqual([true, false]);
@@ -294,7 +129,7 @@ describe('an upstream', () => {
   });
 
   it('of which nothing is known is registered first, and then closed for as long as its windows', async ({ world }) => {
-    const { ask, at, limits, channel } = await open(world, { concurrent: 1 });
+    const { ask, at, limits, channel } = await openLimits(world, { concurrent: 1 });
     await world.redis.del(at.limits);
     expect(await ask({ slots: 1 })).toBeUndefined();
     const text = JSON.stringify(limits);
@@ -313,7 +148,7 @@ describe('an upstream', () => {
   it('that another run of Redis brought back, perhaps from an older state, is closed as if nothing were known', async ({
     world,
   }) => {
-    const { ask, at, limits, channel } = await open(world, { concurrent: 1 });
+    const { ask, at, limits, channel } = await openLimits(world, { concurrent: 1 });
     await world.redis.hset(at.limits, 'run', 'before');
     expect(await ask({ slots: 1 })).toBeUndefined();
     const text = JSON.stringify(limits);
@@ -325,7 +160,7 @@ describe('an upstream', () => {
   });
 
   it('that pods define differently keeps to the stricter, for as long as that pod lives', async ({ world }) => {
-    const { granted, register, limits } = await open(world, { concurrent: 5 });
+    const { granted, register, limits } = await openLimits(world, { concurrent: 5 });
     const { differ } = await register(
       'p1',
       limits.map((limit) => ({ ...limit, size: 2 })),
@@ -343,7 +178,7 @@ describe('an upstream', () => {
   });
 
   it('is limited by what an operator set, until then', async ({ world }) => {
-    const { granted, at } = await open(world, { concurrent: 5 });
+    const { granted, at } = await openLimits(world, { concurrent: 5 });
     const set = (size: number, until: number | null) =>
       world.redis.hset(at.limits, 'set:concurrent', JSON.stringify({ size, until, who: 'me', reason: 'r', at: 0 }));
     await set(3, null);
@@ -368,6 +203,7 @@ describe('whatever lanes and pods ask', () => {
       pod: fc.constantFrom(...pods),
       slots: fc.integer({ min: 0, max: 4 }),
       tickets: fc.integer({ min: 0, max: 4 }),
+      demand: fc.integer({ min: 0, max: 8 }),
       free: fc.integer({ min: 0, max: 4 }),
       unsend: fc.integer({ min: 0, max: 4 }),
     });
@@ -378,15 +214,18 @@ describe('whatever lanes and pods ask', () => {
         fc.integer({ min: 1, max: 5 }),
         fc.array(step),
         async (concurrent, count, steps) => {
-          const { granted, used } = await open(world, { concurrent, count, perMs: 600_000 }, `u${run++}`);
+          const { granted, used } = await openLimits(world, { concurrent, count, perMs: 600_000 }, `u${run++}`);
           const held = new Map<string, { slots: string[]; tickets: { batch: number; count: number }[] }>();
           let sent = 0;
-          for (const { lane, pod, slots, tickets, free, unsend } of steps) {
+          for (const { lane, pod, slots, tickets, demand, free, unsend } of steps) {
             const who = `${lane}|${pod}`;
             const mine = held.get(who) ?? { slots: [], tickets: [] };
             held.set(who, mine);
             const unsent = mine.tickets.splice(0, unsend);
-            const reply = await granted({ lane, pod, slots, tickets, freed: mine.slots.splice(0, free), unsent });
+            const reply = await granted({
+              ...{ lane, pod, slots, tickets, demand, unsent },
+              freed: mine.slots.splice(0, free),
+            });
             mine.slots.push(...reply.slots);
             if (reply.tickets > 0) mine.tickets.push({ batch: reply.batch, count: reply.tickets });
             sent = [...held.values()].flatMap((one) => one.tickets).reduce((sum, ticket) => sum + ticket.count, 0);

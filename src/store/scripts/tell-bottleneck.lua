@@ -15,7 +15,9 @@ local limits, waiting, pod = KEYS[1], KEYS[2], ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wants = {}
-for _, want in ipairs(cjson.decode(ARGV[2])) do
+-- While the other driver grants, it would keep what is free for who stands in this line and cannot come.
+local isOurs = redis.call('HGET', limits, 'driver') == 'bottleneck'
+for _, want in ipairs(isOurs and cjson.decode(ARGV[2]) or {}) do
   local member = want.lane .. '|' .. pod
   wants[member] = true
   redis.call('ZADD', waiting, 'NX', now, member)
