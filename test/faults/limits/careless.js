@@ -23,8 +23,11 @@ const DRIVERS = {
   }),
   /** Holds no slot for longer because a request is on the wire. */
   unextended: () => ({ extend: async () => true }),
-  /** Gives nothing back while it has work of its own. */
-  greedy: (driver) => ({ ask: async (ask) => ({ ...(await driver.ask(ask)), isContended: false }) }),
+  /** Gives nothing back while it has work of its own, whoever waits. */
+  greedy: (driver) => ({
+    ask: async (ask) => ({ ...(await driver.ask(ask)), isContended: false }),
+    onNotice: (listener) => driver.onNotice((notice) => notice.kind === 'wanted' || listener(notice)),
+  }),
   /** Takes all lanes for equals. */
   weightless: (driver) => ({ ask: (ask) => driver.ask({ ...ask, weight: 1 }) }),
   /** Keeps to itself that the upstream said stop. */
