@@ -8,8 +8,8 @@ const shared = {
 
 export default defineConfig({
   test: {
-    // More than cores, because most tests wait for processes and clocks: seven minutes one at a time, four so.
-    maxWorkers: 4,
+    // More than cores, because most tests wait for processes and clocks: seven minutes one at a time, three so.
+    maxWorkers: 3,
     projects: [
       {
         resolve: shared,
