@@ -10,6 +10,8 @@ export default defineConfig({
   test: {
     // More than cores, because most tests wait for processes and clocks: seven minutes one at a time, three so.
     maxWorkers: 3,
+    // Where other work takes the cores away a command may time out. What fails twice is broken; what failed once says so in the report.
+    retry: process.env.CI ? 1 : 0,
     projects: [
       {
         resolve: shared,

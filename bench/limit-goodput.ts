@@ -35,9 +35,9 @@ const WARM_MS = 3_000;
 export const limitGoodput: Bench = {
   question:
     'share of the allowance that four pods use, Redis commands per job, requests over the limit, attempts burned',
-  rounds: 5,
+  rounds: 3,
   async run({ store, rounds, isQuick, say }) {
-    const forMs = isQuick ? 4_000 : 15_000;
+    const forMs = isQuick ? 4_000 : 10_000;
     const rows: string[][] = [];
     for (const [name, given] of Object.entries(CASES)) {
       const ways = (Object.keys(WAYS) as Way[]).filter((way) => canKeep(way, given));
