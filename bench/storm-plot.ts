@@ -45,6 +45,7 @@ export function plotRequests(panels: readonly Panel[]): string {
   const height = TOP + panels.length * (HEIGHT + GAP);
   const legend = text(LEFT, height - 8, `requests in each ${BAR_MS} ms; green: accepted, red: refused with 429`, 12);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${LEFT + WIDTH + 20} ${height}" font-family="sans-serif">
+<title>A storm of 100 jobs on a limit of 3 at once: requests over time, before and after</title>
 <rect width="100%" height="100%" fill="white"/>
 ${drawn.join('\n')}
 ${legend}
