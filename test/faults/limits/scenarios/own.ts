@@ -182,7 +182,7 @@ export function agentUsedUp(careless: readonly Careless[] = []) {
       }
       evidence.goodput = share;
       evidence.figures.push(`others acted ${Math.round(fromAt - cameAt)} ms after they came`);
-      evidence.promise(share > 0.5, `other agents used ${percent} % of the allowance`);
+      evidence.promise(share > 0.25, `other agents used ${percent} % of the allowance`);
       await proveNeverOver(arena, evidence);
     });
 }
