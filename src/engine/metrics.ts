@@ -145,13 +145,10 @@ export function createMetrics(version: string): Metrics {
         });
         return looking;
       };
-      const perLimit = (name: string, help: string, read: (limit: LimitSeen) => number | null) =>
+      const perLimit = (name: string, help: string, read: (limit: LimitSeen) => number) =>
         gauge(name, help, ['upstream', 'limit'], async (self) => {
           for (const { upstream, limits } of await lookOnce())
-            for (const limit of limits) {
-              const value = read(limit);
-              if (value !== null) self.set({ upstream, limit: limit.limit }, value);
-            }
+            for (const limit of limits) self.set({ upstream, limit: limit.limit }, read(limit));
         });
       perLimit('limit_in_use', 'How much of a limit counts now; of one by agent its fullest', ({ inUse }) => inUse);
       perLimit('limit_capacity', 'How much a limit allows now, orders included', ({ size }) => size);

@@ -387,6 +387,7 @@ export class LaneDesk implements PermitHome {
       if (this.#pocket.freeSlots + this.#pocket.tickets > 0) this.rest();
     } else if (hasNew) this.#then();
   }
+
   #tooLong(forMs: number): Error {
     return waitTooLong(this.upstream, forMs, this.clock.now());
   }

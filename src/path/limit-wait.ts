@@ -53,7 +53,7 @@ export function findTooSmall({ limits }: LimitsSeen, { requests }: LimitedLane):
 /** Of a job that was sent away, whose instant it was told: how the limits stand now that are taken with a job. */
 export function findParkedWait(seen: LimitsSeen): LimitWait {
   const { upstream, hold, closedUntilAt } = seen;
-  const limits = seen.limits.filter(({ kind, byAgent, inUse }) => (kind === 'tokens' || byAgent) && inUse);
+  const limits = seen.limits.filter(({ kind, byAgent, inUse }) => (kind === 'tokens' || byAgent) && inUse > 0);
   return { upstream, limits, hold, closedUntilAt, split: null, tooSmall: null, lanesBefore: [] };
 }
 
