@@ -225,17 +225,25 @@ export class BottleneckShared {
       await this.#define(plan.limits);
       this.#definedAtMono = this.#clock.mono();
     }
-    const { commands } = this.#connection;
-    const fields = await Promise.all(
-      [keys.limits(tag), keys.limitDefinitions(tag)].map((key) => commands.hgetall(key)),
-    );
-    await this.#resize(fitSizes(plan, Object.assign({}, ...fields), state.nowAt));
+    await this.#resize(fitSizes(plan, await this.#readFields(), state.nowAt));
     for (const limiter of this.#limiters) {
       const hasRoom = limiter === this.tickets || state.used < (this.sizes.concurrent ?? 0);
       const isStuck = limiter.queuedForMs() > STUCK_MS && hasRoom && state.closedMs === 0;
       if (isStuck && without !== 'recovery') this.#rebuild(limiter);
     }
     this.#events.onBeaten();
+  }
+
+  /** Definitions, and orders by name: the hash of the limits has a bucket for each instant besides, so all of it is never read. */
+  async #readFields(): Promise<Record<string, string>> {
+    const { keys, tag, plan } = this.#options;
+    const { commands } = this.#connection;
+    const fields = await commands.hgetall(keys.limitDefinitions(tag));
+    const names = new Set([...plan.limits.map(({ name }) => name), ...(JSON.parse(fields.names ?? '[]') as string[])]);
+    const orders = [...names].map((name) => `set:${name}`);
+    const set = await commands.hmget(keys.limits(tag), ...orders);
+    for (const [index, order] of orders.entries()) if (set[index]) fields[order] = set[index];
+    return fields;
   }
 
   async #tellWants(wants: Want[]): Promise<void> {
