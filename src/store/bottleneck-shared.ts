@@ -217,7 +217,7 @@ export class BottleneckShared {
   }
 
   async #beatOnce(): Promise<void> {
-    const { keys, tag, plan, without } = this.#options;
+    const { plan, without } = this.#options;
     const { holds, wants } = this.#events.onBeat();
     const state = await this.sync(holds);
     await this.#tellWants(wants);
