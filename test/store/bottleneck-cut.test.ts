@@ -3,7 +3,8 @@
 import { expect, vi } from 'vitest';
 import type { Patch } from '../../src/store/bottleneck-connection.ts';
 import { it, type World } from '../support/world.ts';
-import { asks, openHeard, TAG } from './bottleneck-driver.ts';
+import { asks } from './asks.ts';
+import { openHeard, TAG } from './bottleneck-driver.ts';
 import { concurrent, perSecond } from './limit-users.ts';
 import { type SwallowingProxy, swallowingProxy } from './swallowing-proxy.ts';
 

@@ -7,6 +7,7 @@ import type { Ask, LimitDriver, LimitNotice } from '../../src/store/limit-driver
 import { systemClock } from '../../src/words/clock.ts';
 import type { Limit } from '../../src/words/limit.ts';
 import type { World } from '../support/world.ts';
+import { asks } from './asks.ts';
 
 export const TAG = 'forum';
 
@@ -35,20 +36,6 @@ export function openHeard(
   world.defer(() => driver.stop());
   return Object.assign(driver, { notices });
 }
-
-export const asks = (ask: Partial<Ask>): Ask => ({
-  lane: 'a',
-  weight: 1,
-  slots: 0,
-  tickets: 0,
-  freed: [],
-  unsent: [],
-  sent: [],
-  kept: [],
-  wired: [],
-  unit: 1,
-  ...ask,
-});
 
 /** Asks until it has so many slots. */
 export async function slotsOf(driver: LimitDriver, count: number, ask: Partial<Ask> = {}): Promise<string[]> {

@@ -6,7 +6,8 @@ import { defineUpstream } from '../../src/index.ts';
 import { lookAtLimits } from '../../src/path/limit-look.ts';
 import { setLimit } from '../../src/store/scripts/set-limit.ts';
 import { it, type World } from '../support/world.ts';
-import { asks, openHeard as open, slotsOf, TAG } from './bottleneck-driver.ts';
+import { asks } from './asks.ts';
+import { openHeard as open, slotsOf, TAG } from './bottleneck-driver.ts';
 import { countBy, machineMs, mostAtOnce, mostWithin } from './limit-ledger.ts';
 import { concurrent, perSecond, usersOf } from './limit-users.ts';
 

@@ -8,6 +8,7 @@ import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
 import { registerLimits } from '../../src/store/scripts/register-limits.ts';
 import { releaseHold } from '../../src/store/scripts/release-hold.ts';
 import { it, type World } from '../support/world.ts';
+import { asks } from './asks.ts';
 
 /** A pod's driver as the engine opens it, with so many slots, and when it had heard how many notices. */
 function openDriver(world: World, pod: string, size: number) {
@@ -42,18 +43,7 @@ describe('a pod', () => {
 });
 
 describe('a notice that is lost', () => {
-  const ASK = {
-    lane: 'a',
-    weight: 1,
-    unit: 1,
-    slots: 1,
-    tickets: 0,
-    freed: [],
-    unsent: [],
-    sent: [],
-    kept: [],
-    wired: [],
-  };
+  const ASK = asks({ slots: 1 });
   const deaf: Notices = { on() {}, stop() {} };
   const SLOTS = { name: 'concurrent', kind: 'concurrent', size: 2, perMs: 0, byAgent: false } as const;
 
