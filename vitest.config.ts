@@ -2,6 +2,10 @@
 // `conformance` holds every driver of limits against every limit and takes most of an hour.
 import { defineConfig } from 'vitest/config';
 
+// Where other work takes the cores away a command may time out. What fails twice is broken; what failed once says so in the
+// report. A project inherits nothing from `test` below, so it stands in each.
+const retry = process.env.CI ? 1 : 0;
+
 const shared = {
   alias: { lanekeeper: new URL('./src/index.ts', import.meta.url).pathname },
 };
@@ -10,13 +14,12 @@ export default defineConfig({
   test: {
     // More than cores, because most tests wait for processes and clocks: seven minutes one at a time, three so.
     maxWorkers: 3,
-    // Where other work takes the cores away a command may time out. What fails twice is broken; what failed once says so in the report.
-    retry: process.env.CI ? 1 : 0,
     projects: [
       {
         resolve: shared,
         test: {
           name: 'unit',
+          retry,
           include: ['test/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 60_000,
@@ -27,6 +30,7 @@ export default defineConfig({
         resolve: shared,
         test: {
           name,
+          retry,
           include: [`test/faults/**/*.${suffix}.ts`],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 300_000,

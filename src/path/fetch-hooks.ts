@@ -73,6 +73,21 @@ export function watch(handler: FetchHandler, watcher: Watcher): FetchHandler {
   return isControllerHandler(handler) ? watchController(handler, watcher) : watchCallbacks(handler, watcher);
 }
 
+/** Asks right before the first byte of each request; what `check` throws keeps all of it from being written. */
+export function createChecked(check: () => void, through: FetchDispatcher | undefined): FetchDispatcher {
+  const watcher: Watcher = {
+    beforeWrite: check,
+    answered() {},
+    mayReadAhead: () => false,
+    hasRoom() {},
+    ended() {},
+    failed: () => true,
+  };
+  return {
+    dispatch: (request, handler) => (through ?? dispatcherOf(handler)).dispatch(request, watch(handler, watcher)),
+  };
+}
+
 function watchCallbacks(to: CallbackHandler, watcher: Watcher): CallbackHandler {
   return {
     onConnect(abort, context) {

@@ -7,7 +7,7 @@ import type { Clock } from '../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../words/errors.ts';
 import { type FailureClass, UpstreamError } from '../words/failure.ts';
 import type { Attempt } from './attempt.ts';
-import type { FetchDispatcher } from './fetch-hooks.ts';
+import { createChecked, type FetchDispatcher } from './fetch-hooks.ts';
 import type { Context } from './handler.ts';
 import type { Permit } from './permit.ts';
 import { createPermitted, type Traffic } from './permitted.ts';
@@ -42,6 +42,7 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
     const ofAttempt = permit ? untilCut() : attempt.signal;
     const signal = init.signal ? AbortSignal.any([ofAttempt, init.signal]) : ofAttempt;
 
+    const through = init.dispatcher as FetchDispatcher | undefined;
     const permitted =
       permit &&
       createPermitted({
@@ -50,7 +51,7 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
         traffic,
         signal,
         clock,
-        through: init.dispatcher as FetchDispatcher | undefined,
+        through,
         forMs() {
           // Again, because it may have waited for long.
           refuseIfOver(attempt, 'fetch', path);
@@ -58,7 +59,9 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
         },
         lockedUntilMono: () => attempt.lockedUntilMono,
       });
-    const dispatcher = (permitted ?? init.dispatcher) as RequestInit['dispatcher'];
+    // Without a permit too: a pod may have been stopped between this line and the first byte.
+    const dispatcher = (permitted ??
+      createChecked(() => refuseIfOver(attempt, 'fetch', path), through)) as RequestInit['dispatcher'];
     let answer: Response;
     try {
       answer = await fetch(url, { redirect: 'manual', ...init, dispatcher, method, headers, signal });

@@ -255,6 +255,23 @@ describe('a request that is not answered', () => {
     expect(attempt.ended).toBe('lost');
   });
 
+  it('because its lock ran out while it connected is not sent, without a permit either', async ({ world }) => {
+    const { url, heads } = await serve(world);
+    const { attempt, request } = createLimited(url, undefined);
+    const failed = rejection(request('/x', slowToConnect(60)));
+    attempt.lockedUntilMono = 0;
+    expect(await failed).toMatchObject({ code: 'LK_ATTEMPT_OVER' });
+    expect(attempt.ended).toBe('lost');
+    await untilStill(heads);
+    expect(heads()).toBe(0);
+  });
+
+  it('over that connection it would be sent, did its lock live (twin)', async ({ world }) => {
+    const { url, heads } = await serve(world);
+    await createLimited(url, undefined).request('/x', slowToConnect(60));
+    expect(heads()).toBe(1);
+  });
+
   it('because it came with a permit after the end is not sent', async ({ world }) => {
     const { url, heads } = await serve(world);
     const granted = gate<number>();
