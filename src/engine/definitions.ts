@@ -37,7 +37,7 @@ export async function loadDefinitions(dir: string, wanted: Wanted): Promise<Defi
       `${dir}: expected ${folders.map((folder) => `${folder}/*.ts, .js or .mjs`).join(' and ')}, got no such file; name another folder with --dir`,
     );
   }
-  await prepareImports(files);
+  prepareImports();
   const found = { upstream: [], lane: [], handler: [], probe: [] } as {
     upstream: Found<Upstream>[];
     lane: Found<Lane>[];
@@ -77,22 +77,17 @@ async function listFiles(dir: string, folder: string): Promise<string[]> {
 let isPrepared = false;
 
 /**
- * TypeScript through tsx. Behind it two rules of ours: definitions are modules, whatever a package.json beside them says or
- * does not say; and a folder without packages of its own finds ours, so that `import 'lanekeeper'` works anywhere.
+ * TypeScript by the compiler of tsx, and by rules of ours instead of its hooks, which cost every command 0.2 s: definitions are
+ * modules, whatever a package.json beside them says or does not say; an import names a file as TypeScript may (`./x.js` or `./x`
+ * for `x.ts`); and a folder without packages of its own finds ours, so that `import 'lanekeeper'` works anywhere.
  */
-async function prepareImports(files: string[]): Promise<void> {
+function prepareImports(): void {
   if (isPrepared) return;
   isPrepared = true;
-  if (files.some((file) => file.endsWith('.ts'))) {
-    const tsx = await import('tsx/esm/api');
-    // Their tsconfig is for their editor: a path alias in it must not swap the package under a running pod.
-    tsx.register({ tsconfig: false });
-  }
   register(`data:text/javascript,${encodeURIComponent(IMPORT_RULES)}`, { data: import.meta.url });
 }
 
-// A text, because Node runs it in a thread of its own, where no TypeScript can be loaded yet. tsx alone goes by the nearest
-// package.json and makes CommonJS of a folder that has none; its compiler is asked directly instead.
+// A text, because Node runs it in a thread of its own, where no TypeScript can be loaded yet.
 const IMPORT_RULES = `
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -100,22 +95,36 @@ import { fileURLToPath } from 'node:url';
 let ours, esbuild;
 export function initialize(url) {
   ours = url;
-  esbuild = createRequire(createRequire(url).resolve('tsx/package.json'))('esbuild');
 }
 export async function resolve(specifier, context, next) {
-  return next(specifier, context).catch((error) => {
-    if (error.code !== 'ERR_MODULE_NOT_FOUND' || /^[./]|^[a-z]+:/.test(specifier)) throw error;
-    return next(specifier, { ...context, parentURL: ours }).catch(() => { throw error; });
+  const tries = /^[./]|^file:/.test(specifier)
+    ? asTypeScript(specifier).map((name) => [name, context])
+    : /^[a-z]+:/.test(specifier) ? [] : [[specifier, { ...context, parentURL: ours }]];
+  return next(specifier, context).catch(async (error) => {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND' && error.code !== 'ERR_UNSUPPORTED_DIR_IMPORT') throw error;
+    for (const [name, where] of tries) {
+      const found = await next(name, where).catch(() => {});
+      if (found) return found;
+    }
+    throw error;
   });
 }
+function asTypeScript(name) {
+  if (/\\.[cm]?jsx?$/.test(name)) return [name.replace(/js(x?)$/, 'ts$1'), name.replace(/jsx?$/, 'tsx')];
+  return ['.ts', '.tsx', '.js', '.mjs', '.json', '/index.ts', '/index.js'].map((ending) => name.replace(/[/]$/, '') + ending);
+}
 export async function load(url, context, next) {
-  const [, file, ending] = /^(file:[^?]*\\.([tj]s))(\\?|$)/.exec(url) ?? [];
+  const [, file, ending] = /^(file:[^?]*\\.([cm]?[tj]sx?|json))(\\?|$)/.exec(url) ?? [];
   const isTheirs = file && !file.includes('/node_modules/') && !file.startsWith(new URL('../', ours).href);
   // Beside their definitions they may have CommonJS of their own; TypeScript is never that.
-  if (!isTheirs || (ending === 'js' && !/\\/(queues|workers)\\/[^/]+$/.test(file))) return next(url, context);
+  const isScript = ending === 'cjs' || (ending === 'js' && !/\\/(queues|workers)\\/[^/]+$/.test(file));
+  if (!isTheirs || isScript) return next(url, context);
   const sourcefile = fileURLToPath(file);
-  const options = { loader: ending, format: 'esm', target: 'node20', sourcemap: 'inline', sourcefile };
-  const { code } = await esbuild.transform(await readFile(sourcefile, 'utf8'), options);
+  const text = await readFile(sourcefile, 'utf8');
+  if (ending === 'json') return { format: 'module', source: 'export default ' + text, shortCircuit: true };
+  esbuild ??= createRequire(createRequire(ours).resolve('tsx/package.json'))('esbuild');
+  const options = { loader: ending.replace(/^[cm]/, ''), format: 'esm', target: 'node20', sourcemap: 'inline', sourcefile };
+  const { code } = await esbuild.transform(text, options);
   return { format: 'module', source: code, shortCircuit: true };
 }`;
 

@@ -1,7 +1,7 @@
 // Loading a folder: TypeScript or JavaScript, whichever copy of the package made it, and a refusal by name for what does not fit.
 
 import { execFile } from 'node:child_process';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -79,6 +79,28 @@ describe('a folder outside the repository', () => {
     },
   );
 
+  it('imports files of its own as TypeScript may name them, JSON and CommonJS among them', async ({ world }) => {
+    const files = {
+      'queues/a.ts': `import { suffix } from '../lib/one.js';
+import two from '../lib/two';
+import { three } from '../lib';
+import four from '../lib/four.json';
+import five from '../lib/five.cjs';
+import { enumerated } from '../lib/six.mjs';
+import { defineLane } from 'lanekeeper';
+if (suffix + two + three + four.value + five.value + enumerated.X !== '123456') throw new Error('not what they hold');
+export const a = defineLane({ name: 'a' });\n`,
+      'workers/a.ts': WORKER('a.ts'),
+      'lib/one.ts': "import { z } from 'zod';\nexport const suffix: string = z.string().parse('1');",
+      'lib/two.ts': "export default '2' as string;",
+      'lib/index.ts': "export const three = '3' satisfies string;",
+      'lib/four.json': '{ "value": "4" }',
+      'lib/five.cjs': "module.exports = { value: '5' };",
+      'lib/six.mts': "export enum enumerated { X = '6' }",
+    };
+    expect(await load(world, files)).toMatchObject({ lanes: ['a'], handlers: ['a'] });
+  });
+
   it('of which only the definitions are wanted runs no worker file', async ({ world }) => {
     const files = { 'queues/a.mjs': LANE, 'workers/a.mjs': 'throw new Error("was run");' };
     expect(await load(world, files, 'definitions')).toMatchObject({ lanes: ['a'], handlers: [] });
@@ -89,6 +111,7 @@ describe('a folder outside the repository', () => {
     const copy = join(dir, 'node_modules/lanekeeper');
     await cp(join(ROOT, 'dist'), join(copy, 'dist'), { recursive: true });
     await cp(join(ROOT, 'package.json'), join(copy, 'package.json'));
+    await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
     // The copy says where it is, so that the test knows that it was the copy.
     await writeFile(
       join(dir, 'queues/which.mjs'),

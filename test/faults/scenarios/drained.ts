@@ -13,7 +13,7 @@ const DRAIN_MS = 2_000;
 const LEAVE_MS = 3_000;
 const START_MS = 2_000;
 /** Longer than both pods take to leave, and then over. */
-const LONG_MS = 15_000;
+const LONG_MS = 22_000;
 
 export function run(options: FaultOptions): Promise<Evidence> {
   const each = options.short ? 10 : 60;
