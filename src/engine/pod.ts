@@ -19,6 +19,7 @@ import { openNotices } from '../store/notices.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
 import { createEventHub, type EventHub } from '../words/events.ts';
 import { createKeys } from '../words/keys.ts';
+import { createAgents } from './agents.ts';
 import { createCancelKeeper } from './cancel-keeper.ts';
 import { fingerprint } from './fingerprint.ts';
 import { createImpostorSweep } from './impostors.ts';
@@ -103,6 +104,7 @@ export function createPod(options: PodOptions): Pod {
     events.emit('redis.failing', { what: 'notices', reason: message }),
   );
   const permits = createPermits({ pod: name, redis, redisUrl, notices, keys, clock, events });
+  const agents = createAgents({ pod: name, redis, notices, keys, clock, events });
   const bell = createBell(blocking, redis, keys.ring(name));
   const admit = createAdmission([stalledGate], permits.gate);
   const locks = createLockKeeper({ attempts, queueOf, clock, events });
@@ -134,6 +136,7 @@ export function createPod(options: PodOptions): Pod {
       concurrency: Math.min(handler.lane.concurrency, concurrency),
       slots,
       permits: permits.deskOf(handler.lane),
+      agents: agents.laneOf(handler.lane),
       bell,
       run: createRunner({
         handler,
@@ -188,7 +191,7 @@ export function createPod(options: PodOptions): Pod {
     await within(
       LEAVE_MS,
       Promise.all(
-        [permits, sweeper, impostors, cancels, overdue, retention, memoryWatch, presence, journal].map((part) =>
+        [permits, agents, sweeper, impostors, cancels, overdue, retention, memoryWatch, presence, journal].map((part) =>
           part.stop(),
         ),
       ),
@@ -248,6 +251,7 @@ export function createPod(options: PodOptions): Pod {
       retention.start();
       presence.start();
       memoryWatch.start();
+      agents.start();
       for (const source of sources) source.start();
     },
     stop(reason, deadlineMs = 0) {

@@ -5,6 +5,7 @@
 import type { FetchedJob } from '../store/lane-queue.ts';
 import { LOCK_MS } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
+import type { AgentHold } from './agent-hold.ts';
 import { openEnvelope } from './envelope.ts';
 import type { Job } from './handler.ts';
 import type { Lane } from './lane.ts';
@@ -48,6 +49,10 @@ export class Attempt {
   own: { spent(total: number): void; giveBack(): void } | undefined = undefined;
   /** Tokens its handler said it used. */
   spent: number | undefined = undefined;
+  /** The agent it acts as, in a lane that has agents. */
+  readonly hold: AgentHold | undefined;
+  /** A step of it stands in its job. */
+  hasKept = false;
   /** Called when its job is done and settled. */
   afterDone: (() => void) | undefined = undefined;
   readonly #clock: Clock;
@@ -56,7 +61,14 @@ export class Attempt {
   #controller: AbortController | undefined = undefined;
   #cutOff: (() => void) | undefined = undefined;
 
-  constructor(lane: Lane, raw: FetchedJob, token: string, askedMonoAt: number, clock: Clock) {
+  constructor(
+    lane: Lane,
+    raw: FetchedJob,
+    token: string,
+    askedMonoAt: number,
+    clock: Clock,
+    hold: AgentHold | undefined = undefined,
+  ) {
     const { payload, agent, key, malformed } = openEnvelope(raw.data);
     this.lane = lane;
     this.raw = raw;
@@ -64,7 +76,8 @@ export class Attempt {
     this.id = raw.id;
     this.number = raw.attemptsMade + 1;
     this.start = raw.attemptsStarted;
-    this.agent = agent;
+    this.agent = hold?.agent ?? agent;
+    this.hold = hold;
     this.key = key;
     this.input = payload;
     this.malformed = malformed;
@@ -92,8 +105,13 @@ export class Attempt {
     return this.#controller.signal;
   }
 
+  /** The last instant (monotonic) at which it may send: its lock is surely ours, and its agent. */
+  get safeUntilMono(): number {
+    return this.hold ? Math.min(this.lockedUntilMono, this.hold.untilMono) : this.lockedUntilMono;
+  }
+
   isLocked(): boolean {
-    return this.#clock.mono() < this.lockedUntilMono;
+    return this.#clock.mono() < this.safeUntilMono;
   }
 
   end(reason: EndReason, error?: Error): void {

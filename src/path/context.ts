@@ -4,8 +4,9 @@ import type { Logger } from 'pino';
 import { classifyThrown } from '../policies/classify.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
-import { LanekeeperError, toError, wrongOption } from '../words/errors.ts';
+import { LanekeeperError, quote, toError, wrongOption } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
+import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
 import type { Attempt } from './attempt.ts';
 import { type AddFrom, createHandOver } from './hand-over.ts';
 import type { Context } from './handler.ts';
@@ -89,6 +90,19 @@ export class AttemptContext implements Context {
         throw wrongOption('LK_INPUT', 'ctx.progress', 'a number from 0 to 100', percent);
       }
       await this.#parts.laneQueue.backend.updateProgress(this.#attempt.id, percent);
+    };
+  }
+
+  get cooldown(): Context['cooldown'] {
+    return (until, reason) => {
+      const { hold, lane } = this.#attempt;
+      refuseIfOver(this.#attempt, 'cooldown');
+      const untilAt = toEpochMs(until);
+      if (untilAt === undefined) throw wrongOption('LK_INPUT', 'ctx.cooldown', INSTANT_FORM, until);
+      if (typeof reason !== 'string' || reason === '')
+        throw wrongOption('LK_INPUT', 'ctx.cooldown', 'a reason', reason);
+      if (!hold) throw new LanekeeperError('LK_INPUT', `ctx.cooldown: lane ${quote(lane.name)} has no agents`);
+      hold.cooldown(untilAt, reason);
     };
   }
 

@@ -4,6 +4,7 @@
 import type { JobJson, JobsOptions } from 'bullmq';
 import { checkPayload } from '../policies/intake.ts';
 import type { NewJob } from '../store/add-jobs.ts';
+import { calendarPrefixes } from '../store/calendar/calendar.ts';
 import { firstLine, LanekeeperError, quote, wrongOption } from '../words/errors.ts';
 import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
 import type { Keys } from '../words/keys.ts';
@@ -75,7 +76,8 @@ function make({ lane, keys, payload, where, nowAt, parent }: EntryInput, read: R
   const opts: JobsOptions = {
     attempts: lane.retry.attempts,
     timestamp: nowAt,
-    ...(delay > 0 && { delay }),
+    // A job that acts as an agent waits among the delayed, where its line finds it.
+    ...((delay > 0 || lane.agent) && { delay: Math.max(1, delay) }),
     ...(priority > 0 && { priority }),
   };
   const id = newJobId(nowAt);
@@ -89,6 +91,12 @@ function make({ lane, keys, payload, where, nowAt, parent }: EntryInput, read: R
     key,
     content: reservation ? readMark(reservation.mark).content : '',
     startsAt: delay > 0 ? nowAt + delay : null,
+    lining: lane.agent && {
+      agent: agent ?? null,
+      cooldownMs: lane.agent.cooldownMs,
+      isLater: delay > 0,
+      prefixes: calendarPrefixes(keys, lane.tag),
+    },
   };
 }
 

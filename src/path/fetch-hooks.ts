@@ -73,20 +73,40 @@ export function watch(handler: FetchHandler, watcher: Watcher): FetchHandler {
   return isControllerHandler(handler) ? watchController(handler, watcher) : watchCallbacks(handler, watcher);
 }
 
-/** Asks right before the first byte of each request; what `check` throws keeps all of it from being written. */
-export function createChecked(check: () => void, through: FetchDispatcher | undefined): FetchDispatcher {
-  const watcher: Watcher = {
-    beforeWrite: check,
-    answered() {},
-    mayReadAhead: () => false,
-    hasRoom() {},
-    ended() {},
-    failed: () => true,
-  };
+/**
+ * Asks right before the first byte of each request: what `check` throws keeps all of it from being written. `begun` and `ended` frame
+ * what may reach the upstream.
+ */
+export function createChecked(
+  check: () => void,
+  through: FetchDispatcher | undefined,
+  { begun, ended }: { begun(): void; ended(): void } = UNTOLD,
+): FetchDispatcher {
   return {
-    dispatch: (request, handler) => (through ?? dispatcherOf(handler)).dispatch(request, watch(handler, watcher)),
+    dispatch(request, handler) {
+      let isOver = false;
+      const end = () => {
+        if (!isOver) ended();
+        isOver = true;
+      };
+      const watcher: Watcher = {
+        beforeWrite: check,
+        answered() {},
+        mayReadAhead: () => false,
+        hasRoom() {},
+        ended: end,
+        failed() {
+          end();
+          return true;
+        },
+      };
+      begun();
+      return (through ?? dispatcherOf(handler)).dispatch(request, watch(handler, watcher));
+    },
   };
 }
+
+const UNTOLD = { begun() {}, ended() {} };
 
 function watchCallbacks(to: CallbackHandler, watcher: Watcher): CallbackHandler {
   return {

@@ -46,6 +46,8 @@ export interface Context {
   progress(percent: number): Promise<void>;
   /** Tokens that were used, as a number or as a model's answer tells them. Several calls add up; without any the lane's estimate counts. */
   spend(usage: Usage): void;
+  /** The agent this attempt acts as may not act again before: the upstream said so in words that no header carries. */
+  cooldown(until: Date | number | string, reason: string): void;
 }
 
 /** Whatever else stands beside these is ignored, so that an answer's own record of its usage can be handed in as it is. */

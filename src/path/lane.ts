@@ -5,6 +5,7 @@ import type { RetryPolicy } from '../policies/retry.ts';
 import type { Duration } from '../words/duration.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { LaneAddress } from '../words/keys.ts';
+import { AGENT_TERMS_FORM, type AgentTerms, toAgentTerms } from './agent-terms.ts';
 import type { Dedupe } from './dedupe.ts';
 import {
   brand,
@@ -40,7 +41,11 @@ export interface LaneOptions<S extends StandardSchemaV1> {
   dead?: { keep?: Duration; max?: number };
   /** Where an operator reads what to do: a path or an address, shown beside every dead letter. */
   runbook?: string;
-  agent?: unknown;
+  /**
+   * Each job acts as an agent of the upstream. An act costs `cooldown`, from its last answer on: every attempt that sent something
+   * (`charge: 'attempt'`, the default), or only one that ended done (`'success'`).
+   */
+  agent?: { cooldown: Duration; charge?: 'attempt' | 'success' };
   ownership?: 'open' | 'exclusive';
   displaced?: 'park' | 'drain';
   pods?: 'all' | 'one';
@@ -74,6 +79,7 @@ export interface Lane<In = unknown, Out = In> extends LaneAddress, LimitShare {
   readonly done: Retention;
   readonly dead: Retention;
   readonly dedupe: Dedupe | undefined;
+  readonly agent: AgentTerms | undefined;
   readonly runbook: string | undefined;
   readonly unbuilt: readonly string[];
 }
@@ -112,7 +118,7 @@ export const LANE_RULES = {
   done: { expected: "{ keep: at least '1m', max: 1 to 10000000 }", read: toRetention(DONE, 60_000), preset: DONE },
   dead: { expected: "{ keep: at least '1h', max: 1 to 10000000 }", read: toRetention(DEAD, 3_600_000), preset: DEAD },
   runbook: { expected: 'a path or address of one line', read: toLine, optional: true },
-  agent: later('{ cooldown, charge }'),
+  agent: { expected: AGENT_TERMS_FORM, read: toAgentTerms, optional: true },
   ownership: {
     expected: "'open' or 'exclusive'",
     read: (v: unknown) => (v === 'open' || v === 'exclusive' ? v : undefined),
@@ -137,8 +143,9 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
   const { values, unbuilt } = readOptions('lane', LANE_RULES, options);
   const { name, upstream, payload, concurrency, priority, retry, timeout, backlog, due, done, dead, dedupe, runbook } =
     values;
-  const { weight, requests, tokens } = values;
+  const { weight, requests, tokens, agent } = values;
   const misfits = listMisfits({ weight, requests, tokens }, upstream);
+  if (agent && !upstream) misfits.push('agent: expected an upstream beside it, whose agents they are, got none');
   if (values.displaced !== undefined && values.ownership !== 'exclusive') {
     misfits.push(`displaced: expected ownership 'exclusive' beside it, got ${quote(values.ownership)}`);
   }
@@ -157,6 +164,7 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
     done,
     dead,
     dedupe: dedupe.rule,
+    agent,
     runbook,
     weight,
     requests,

@@ -120,7 +120,10 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
   }
 
   function toAdded(laneQueue: LaneQueue, { job: { id }, startsAt }: Entry, before: Before): Added | Promise<Added> {
-    if (before !== undefined) return toRepeat(laneQueue, readMark(before).id);
+    if (typeof before === 'string') return toRepeat(laneQueue, readMark(before).id);
+    if (typeof before === 'number' && startsAt === null) {
+      return { id, state: 'parked', startsAt: Number.isNaN(before) ? null : before, isRepeat: false };
+    }
     return { id, state: startsAt === null ? 'waiting' : 'scheduled', startsAt, isRepeat: false };
   }
 
@@ -219,7 +222,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
 
 /** Only a key can stand for something else: what is the same by content or by the lane's word is the same. */
 function isAnother({ key, content }: Entry, before: Before): before is string {
-  return key !== undefined && before !== undefined && readMark(before).content !== content;
+  return key !== undefined && typeof before === 'string' && readMark(before).content !== content;
 }
 
 /** The ids of last time, for the items that say what they said then. */

@@ -39,10 +39,14 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
       effects++;
       headers.set('idempotency-key', effects === 1 ? id : `${id}/${effects}`);
     }
-    const ofAttempt = permit ? untilCut() : attempt.signal;
+    const { hold } = attempt;
+    const ofAttempt = permit || hold ? untilCut() : attempt.signal;
     const signal = init.signal ? AbortSignal.any([ofAttempt, init.signal]) : ofAttempt;
 
-    const through = init.dispatcher as FetchDispatcher | undefined;
+    const check = () => refuseIfOver(attempt, 'fetch', path);
+    const own = init.dispatcher as FetchDispatcher | undefined;
+    // An agent's act begins before a permit is asked for, so that nothing is written of which nobody knows.
+    const through = hold ? createChecked(check, own, { begun: () => hold.sending(), ended: () => hold.ended() }) : own;
     const permitted =
       permit &&
       createPermitted({
@@ -54,20 +58,19 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
         through,
         forMs() {
           // Again, because it may have waited for long.
-          refuseIfOver(attempt, 'fetch', path);
+          check();
           return Math.max(0, attempt.startedMonoAt + lane.timeoutMs - clock.mono());
         },
-        lockedUntilMono: () => attempt.lockedUntilMono,
+        lockedUntilMono: () => attempt.safeUntilMono,
       });
     // Without a permit too: a pod may have been stopped between this line and the first byte.
-    const dispatcher = (permitted ??
-      createChecked(() => refuseIfOver(attempt, 'fetch', path), through)) as RequestInit['dispatcher'];
+    const dispatcher = (permitted ?? (hold ? through : createChecked(check, own))) as RequestInit['dispatcher'];
     let answer: Response;
     try {
       answer = await fetch(url, { redirect: 'manual', ...init, dispatcher, method, headers, signal });
     } catch (thrown) {
       // Cut by the end of its attempt, it is awaited by nobody: a rejection would be a stray one.
-      if (permit && attempt.ended === 'settled') return new Promise<never>(() => {});
+      if ((permit || hold) && attempt.ended === 'settled') return new Promise<never>(() => {});
       if (signal.aborted) throw signal.reason ?? thrown;
       if (permitted?.refusal) throw permitted.refusal;
       const cause = toError((thrown as Error).cause ?? thrown);

@@ -63,9 +63,10 @@ export function createRunner(options: RunnerOptions): RunJob {
   const deadlines = createDeadlines(lane.timeoutMs, clock);
   const { fromReturned, fromThrown, fromEnd } = createOutcomes(lane, laneQueue, clock, random);
 
-  return async (raw, token, askedMonoAt, wantsNext, permit) => {
+  return async (raw, token, askedMonoAt, wantsNext, permit, hold) => {
     crashPoint('after-fetch');
-    const attempt = new Attempt(lane, raw, token, askedMonoAt, clock);
+    const attempt = new Attempt(lane, raw, token, askedMonoAt, clock, hold);
+    hold?.onLost(() => attempt.end('lost', attemptOver(attempt, 'its pod was silent for too long')));
     if (permit) {
       attempt.permit = permit;
       permit.onLost(() => attempt.end('unpermitted', attemptOver(attempt, 'its permit ran out')));
@@ -80,6 +81,7 @@ export function createRunner(options: RunnerOptions): RunJob {
       deadlines.forget(attempt);
       attempts.delete(attempt);
       attempt.own?.giveBack();
+      hold?.forget();
     }
   };
 
@@ -120,6 +122,8 @@ export function createRunner(options: RunnerOptions): RunJob {
       const verdict = answer instanceof Promise ? await answer : answer;
       // The pod may have been stopped for longer than the lock lives: then another has the job.
       if (!attempt.isLocked()) attempt.end('lost', attemptOver(attempt, 'its lock ran out'));
+      if (attempt.ended) return;
+      if (verdict.kind === 'admit' && attempt.hold) await attempt.hold.opens();
       if (attempt.ended) return;
       if (verdict.kind === 'admit') crashPoint('before-handler');
       outcome =

@@ -51,7 +51,13 @@ export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOpti
       }
       try {
         crashPoint(outcome.kind === 'dead' ? 'before-bury' : 'before-settle');
-        const fetched = await move({ laneQueue, attempt, outcome, pod, clock, keep }, wantsNext());
+        const { hold } = attempt;
+        const settling = outcome;
+        const fetched = hold
+          ? await hold.release(laneQueue, attempt, outcome, (backend) =>
+              move({ laneQueue: { ...laneQueue, backend }, attempt, outcome: settling, pod, clock, keep }, false),
+            )
+          : await move({ laneQueue, attempt, outcome, pod, clock, keep }, wantsNext());
         crashPoint(outcome.kind === 'dead' ? 'after-bury' : 'after-settle');
         refusals.answered();
         announce(attempt, outcome, clock, events);

@@ -7,6 +7,8 @@ import { type Fetched, type FetchedJob, type LaneQueue, returnJob, toFetched } f
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
+import type { AgentLane, FetchedAct } from './agent-desk.ts';
+import type { AgentHold } from './agent-hold.ts';
 import type { HeldPermit } from './held-permit.ts';
 import type { LaneDesk } from './lane-desk.ts';
 import type { Slots } from './slots.ts';
@@ -18,6 +20,7 @@ export type RunJob = (
   fetchedMonoAt: number,
   wantsNext: () => boolean,
   permit: HeldPermit | undefined,
+  hold?: AgentHold,
 ) => Promise<Fetched | undefined>;
 
 export interface SourceOptions {
@@ -27,6 +30,8 @@ export interface SourceOptions {
   slots: Slots;
   /** For a lane whose upstream has limits: a job is fetched only with its permit in hand. */
   permits: LaneDesk | undefined;
+  /** For a lane with agents: a job is fetched only together with the one that does it. */
+  agents: AgentLane | undefined;
   bell: Bell;
   run: RunJob;
   clock: Clock;
@@ -39,13 +44,14 @@ export interface Source {
   stop(): Promise<void>;
 }
 
+const NOTHING: Fetched = { job: undefined, nextAt: 0 };
 /** After a fetch that Redis refused (out of memory, say): a pod must not spin on it 4,000 times a second. */
 const REFUSED_PAUSE_MS = 1_000;
 /** setTimeout fires at once above this. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function createSource(options: SourceOptions): Source {
-  const { pod, laneQueue, concurrency, slots, permits, bell, run, clock, events } = options;
+  const { pod, laneQueue, concurrency, slots, permits, agents, bell, run, clock, events } = options;
   const { name } = laneQueue.lane;
   let running = 0;
   let starts = 0;
@@ -55,6 +61,9 @@ export function createSource(options: SourceOptions): Source {
   let isAskedAgain = false;
   let alarm: NodeJS.Timeout | undefined;
   let refusedUntil = Number.NEGATIVE_INFINITY;
+  /** It was called while it was full: whoever ends looks again. */
+  let isMissed = false;
+  agents?.onWake(() => void feed());
 
   function feed(): Promise<void> {
     if (feeding) isAskedAgain = true;
@@ -72,6 +81,7 @@ export function createSource(options: SourceOptions): Source {
   }
 
   async function fetchUntilIdleOrFull(): Promise<void> {
+    isMissed = running >= concurrency;
     while (!isStopping && running < concurrency) {
       // Whoever ends meanwhile asks for more: 64 attempts that lose their locks together would ask 64 times.
       if (clock.mono() < refusedUntil) return wakeIn(refusedUntil - clock.mono());
@@ -91,9 +101,11 @@ export function createSource(options: SourceOptions): Source {
       }
       const token = `${pod}:${starts++}`;
       const askedAt = clock.mono();
-      let fetched: Fetched;
+      let fetched: Fetched & Partial<FetchedAct>;
       try {
-        fetched = toFetched(await laneQueue.backend.moveToActive(token, pod));
+        fetched = agents
+          ? ((await agents.fetch(laneQueue, token)) ?? NOTHING)
+          : toFetched(await laneQueue.backend.moveToActive(token, pod));
       } catch (error) {
         permit?.giveBack();
         slots.giveBack();
@@ -108,8 +120,9 @@ export function createSource(options: SourceOptions): Source {
         return;
       }
       running++;
-      const ended = work(fetched.job, token, askedAt, permit).finally(() => working.delete(ended));
+      const ended = work(fetched.job, token, askedAt, permit, fetched.hold).finally(() => working.delete(ended));
       working.add(ended);
+      if (agents && !fetched.hasMore) return idleUntil(0);
     }
   }
 
@@ -118,17 +131,18 @@ export function createSource(options: SourceOptions): Source {
     token: string,
     askedAt: number,
     permit: HeldPermit | undefined,
+    hold: AgentHold | undefined,
   ): Promise<void> {
     let next: Fetched | undefined = { job: first, nextAt: 0 };
     let fetchedMonoAt = askedAt;
     const wantsNext = () => {
       fetchedMonoAt = clock.mono(); // the next job's lock counts from before it was asked for
-      return !isStopping && !slots.wantedByAnother(name) && (permit?.renew() ?? true);
+      return !agents && !isStopping && !slots.wantedByAnother(name) && (permit?.renew() ?? true);
     };
     try {
-      while (next?.job && !isStopping) next = await run(next.job, token, fetchedMonoAt, wantsNext, permit);
+      while (next?.job && !isStopping) next = await run(next.job, token, fetchedMonoAt, wantsNext, permit, hold);
       // It came with a fetch or a settle that was sent before the pod was told to leave.
-      if (next?.job) await returnJob(laneQueue, next.job, token);
+      if (next?.job) await (hold ? hold.handBack(laneQueue, next.job, token) : returnJob(laneQueue, next.job, token));
     } catch (error) {
       // Nothing here should throw. If it does, the job's lock runs out and a pod runs it again: the lane goes on.
       events.emit('redis.failing', { what: `run a job of ${name}`, reason: toError(error).message });
@@ -138,6 +152,10 @@ export function createSource(options: SourceOptions): Source {
     permit?.giveBack();
     slots.giveBack();
     if (isStopping) return;
+    if (agents) {
+      if (isMissed) void feed();
+      return;
+    }
     // An empty answer came with the next delayed instant; no answer means that nobody asked.
     if (next && running < concurrency) idleUntil(next.nextAt);
     else void feed();

@@ -56,6 +56,7 @@ export class Steps {
     const text = toText(name, result);
     crashPoint('before-step-write');
     await this.#write(place, name, text);
+    attempt.hasKept = true;
     crashPoint('after-step-write');
     return (JSON.parse(text) as [string, T])[1];
   }

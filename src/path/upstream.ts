@@ -2,6 +2,7 @@
 
 import type { LimitPlan } from '../words/limit.ts';
 import { brand, definitionKind, NAME_FORM, toName } from './definition.ts';
+import { AGENT_FORM, isAgentName } from './envelope.ts';
 import { LIMITS_FORM, type LimitPlanOptions, toLimitPlan } from './limit-plan.ts';
 import { type OptionRules, readOptions } from './options.ts';
 
@@ -15,7 +16,8 @@ export interface UpstreamOptions {
   idempotency?: boolean;
   /** All must allow; shared by every lane and pod that names this upstream. Default: none. */
   limits?: LimitPlanOptions;
-  agents?: unknown;
+  /** On whose behalf jobs may act. Others may be registered while it runs. */
+  agents?: readonly string[];
   breaker?: unknown;
   resources?: unknown;
   prices?: unknown;
@@ -27,6 +29,7 @@ export interface Upstream {
   readonly pins: Readonly<Record<string, string>>;
   readonly idempotency: boolean;
   readonly limits: LimitPlan | undefined;
+  readonly agents: readonly string[];
   readonly unbuilt: readonly string[];
 }
 
@@ -43,7 +46,7 @@ export const UPSTREAM_RULES = {
     preset: true,
   },
   limits: { expected: LIMITS_FORM, read: toLimitPlan, optional: true },
-  agents: kept('a list of agents'),
+  agents: { expected: `a list of different names, each ${AGENT_FORM}`, read: toAgents, preset: Object.freeze([]) },
   breaker: kept('a breaker'),
   resources: kept('a list of resources'),
   prices: kept('prices'),
@@ -51,8 +54,8 @@ export const UPSTREAM_RULES = {
 
 export function defineUpstream(options: UpstreamOptions): Upstream {
   const { values, unbuilt } = readOptions('upstream', UPSTREAM_RULES, options);
-  const { name, baseUrl, pins, idempotency, limits } = values;
-  return brand('upstream', { name, baseUrl, pins, idempotency, limits, unbuilt: Object.freeze(unbuilt) });
+  const { name, baseUrl, pins, idempotency, limits, agents } = values;
+  return brand('upstream', { name, baseUrl, pins, idempotency, limits, agents, unbuilt: Object.freeze(unbuilt) });
 }
 
 export function isUpstream(value: unknown): value is Upstream {
@@ -64,6 +67,11 @@ function toBaseUrl(value: unknown): string | undefined {
   const { protocol, search, hash } = new URL(value);
   // A path is put behind it: what follows a path in an address has no place in a base.
   return /^https?:$/.test(protocol) && !search && !hash ? value.replace(/\/+$/, '') : undefined;
+}
+
+function toAgents(value: unknown): readonly string[] | undefined {
+  const isList = Array.isArray(value) && value.every(isAgentName) && new Set(value).size === value.length;
+  return isList ? Object.freeze([...value]) : undefined;
 }
 
 function toHeaders(value: unknown): Readonly<Record<string, string>> | undefined {

@@ -4,6 +4,7 @@
 import type { JobJson } from 'bullmq';
 import { crashPoint } from '../words/crash-point.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
+import { CALENDAR, LINE_UP } from './calendar/calendar.ts';
 import type { Redis } from './connect.ts';
 import type { LaneQueue } from './lane-queue.ts';
 import { callTogether, scriptOf, type Value } from './together.ts';
@@ -16,13 +17,26 @@ export interface Reservation {
   forMs: number;
 }
 
+/** For a job that acts as an agent: it stands in line from the moment it is added. */
+export interface Lining {
+  /** Null: whoever is free first. */
+  agent: string | null;
+  /** Of its lane, where no pod has made that known yet. */
+  cooldownMs: number;
+  /** It is not to run before an instant, and comes into line then. */
+  isLater: boolean;
+  /** What the keys of the calendar begin with. */
+  prefixes: readonly [string, string, string];
+}
+
 export interface NewJob {
   readonly job: JobJson;
   readonly reservation: Reservation | undefined;
+  readonly lining: Lining | undefined;
 }
 
-/** Undefined: it was added. Otherwise the mark of the one that was there before. */
-export type Before = string | undefined;
+/** A text is the mark of the one that was there before. Otherwise it was added; a number says when it should start, NaN that nobody knows. */
+export type Before = string | number | undefined;
 
 export async function addJob(laneQueue: LaneQueue, entry: NewJob): Promise<Before> {
   const backend = adderOf(laneQueue);
@@ -59,7 +73,7 @@ export async function addJobs(laneQueue: LaneQueue, entries: readonly NewJob[]):
 /** The script answers the id, BullMQ's code for what it refused, or what stood there before. */
 function toBefore(reply: unknown): Before | Error {
   if (reply instanceof Error) return reply;
-  if (Array.isArray(reply)) return String(reply[0]);
+  if (Array.isArray(reply)) return reply.length > 1 ? Number.parseFloat(String(reply[1])) : String(reply[0]);
   return typeof reply === 'string' ? undefined : new Error(`BullMQ refused the job: ${String(reply)}`);
 }
 
@@ -79,7 +93,7 @@ interface Call {
   given: Value[];
 }
 
-function toCall({ redis, jobKey }: LaneQueue, backend: Adder, { job, reservation }: NewJob): Call {
+function toCall({ redis, jobKey, lane }: LaneQueue, backend: Adder, { job, reservation, lining }: NewJob): Call {
   const id = job.id as string;
   let call: Call | undefined;
   const runCommand = (command: string, given: Value[]) => {
@@ -88,37 +102,44 @@ function toCall({ redis, jobKey }: LaneQueue, backend: Adder, { job, reservation
   // It picks the script and packs its arguments before its first await.
   void backend.addJobToTransaction({ runCommand }, job, id);
   const { command, given } = call as unknown as Call;
-  if (!reservation) return { command, given };
-  given.splice(scriptOf(redis, command).numberOfKeys, 0, jobKey(id), reservation.key);
-  given.push(reservation.mark, reservation.forMs);
-  return { command: reservingScript(redis, command), given };
+  if (!reservation && !lining) return { command, given };
+  given.splice(scriptOf(redis, command).numberOfKeys, 0, jobKey(id), reservation?.key ?? jobKey(id));
+  if (reservation) given.push(reservation.mark, reservation.forMs);
+  if (lining) {
+    const { agent, cooldownMs, isLater, prefixes } = lining;
+    given.push(lane.name, id, agent ?? '', cooldownMs, isLater ? 1 : 0, ...prefixes);
+  }
+  return { command: mergedScript(redis, command, reservation !== undefined, lining !== undefined), given };
 }
 
 /** Defines, once per connection, BullMQ's script with ours around it, and answers its name. */
-function reservingScript(redis: Redis, command: string): string {
-  const merged = `lanekeeper:reserve:${command}`;
+function mergedScript(redis: Redis, command: string, reserves: boolean, lines: boolean): string {
+  const merged = `lanekeeper:${reserves ? 'reserve' : ''}:${lines ? 'line' : ''}:${command}`;
   if (merged in redis) return merged;
   const { lua, numberOfKeys } = scriptOf(redis, command);
-  redis.defineCommand(merged, { numberOfKeys: numberOfKeys + 2, lua: aroundBullMq(lua) });
+  redis.defineCommand(merged, { numberOfKeys: numberOfKeys + 2, lua: aroundBullMq(lua, reserves, lines) });
   return merged;
 }
 
 /**
- * KEYS: BullMQ's, then the job and the reservation. ARGV: BullMQ's, then its mark and how long it stands, in ms.
- * Answers the id, BullMQ's negative code (and reserves nothing), or { mark } of the job that came first (and writes nothing).
+ * KEYS: BullMQ's, then the job and the reservation. ARGV: BullMQ's, then the reservation's mark and how long it stands, in ms; then
+ * what the line is told, and what its keys begin with. Answers the id, BullMQ's negative code (and reserves nothing), { mark } of the
+ * job that came first (and writes nothing), or { id, the instant at which it should start }.
  */
-function aroundBullMq(lua: string): string {
+function aroundBullMq(lua: string, reserves: boolean, lines: boolean): string {
+  const last = lines ? '#ARGV - 8' : '#ARGV';
+  const reserved = `
+redis.call('SET', reservation, ARGV[${last} - 1], 'PX', ARGV[${last}])
+redis.call('HSET', KEYS[#KEYS - 1], '${JOB_FIELDS.same}', reservation)`;
   return `
 local function add(KEYS, ARGV)
 ${lua}
 end
-local reservation = KEYS[#KEYS]
-local before = redis.call('GET', reservation)
-if before then return { before } end
+${lines ? CALENDAR : ''}
+${reserves ? `local reservation = KEYS[#KEYS]\nlocal before = redis.call('GET', reservation)\nif before then return { before } end` : ''}
 local id = add(KEYS, ARGV)
 if type(id) == 'number' and id < 0 then return id end
-redis.call('SET', reservation, ARGV[#ARGV - 1], 'PX', ARGV[#ARGV])
-redis.call('HSET', KEYS[#KEYS - 1], '${JOB_FIELDS.same}', reservation)
-return id
+${reserves ? reserved : ''}
+${lines ? `${LINE_UP}\nreturn { id, startsAt }` : 'return id'}
 `;
 }

@@ -52,6 +52,10 @@ export interface Events {
   'admission.decided': JobRef & { verdict: 'park' | 'refuse'; gate: Gate | null; reason: string };
   'settle.refused': JobRef & { attempt: number; outcome: string };
   'job.stalled': JobRef;
+  /** Its pod died or froze: others may have the agent again. `wasSent`: the job stays where it is until its lock runs out. */
+  'agent.freed': JobRef & { upstream: string; agent: string; wasSent: boolean };
+  /** Redis lost what was known of them: nobody acts before it is surely in order. */
+  'agents.lost': { upstream: string };
   /** `who` ordered it, when that is not who writes it: an active job is cancelled by its pod. */
   'job.cancelled': JobRef & { reason: string | null; before: string; who?: string };
   'cancel.ordered': JobRef & { reason: string | null };
@@ -147,6 +151,8 @@ export const EVENT_CATALOGUE = {
   'limit.released': { level: 'info', journal: true },
   'limit.drift': { level: 'warn', journal: true },
   'limit.lost': { level: 'error', journal: true },
+  'agent.freed': { level: 'warn', journal: true },
+  'agents.lost': { level: 'error', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },
   'pod.stopped': { level: 'info', journal: true },

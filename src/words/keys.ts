@@ -81,6 +81,27 @@ export interface Keys {
   limitNotice(tag: string): string;
   /** Bottleneck's id of a limiter of ours, and what its eight keys begin with: `<this>_settings`, … They live as long as the tag. */
   bottleneck(tag: string, what: 'slots' | 'tickets'): string;
+  /** What an upstream's keys begin with, and those of its lanes that are ours: for scripts that make theirs of it. */
+  upstream(tag: string): string;
+  lanes(tag: string): string;
+  /** HASH agent -> JSON { at, by, meta }: who is registered. Lives as long as the tag, like all of an agent's. */
+  agents(tag: string): string;
+  /**
+   * HASH of one agent: `next` (epoch ms by Redis, with fractions, at which its window opens), `last` act, `reason`, `source`, `acts`,
+   * `ok` (recent success, 0 to 1), `watcher` (the pod that looks after the opening); while it acts also `lane`, `job`, `pod`, `token`
+   * (of the claim), `claimed` (since when), `sent` (it may have reached the upstream).
+   */
+  agent(tag: string, agent: string): string;
+  /**
+   * ZSET agent -> its `next`, of those for whom there is work. Beside it `idle`, for whom there is none, and `acting`, agent -> since
+   * when; `agent-lanes` HASH lane -> cooldown in ms; `agent-pods` ZSET pod -> its last beat; `agents-removed` SET of those that
+   * definitions bring back no more; `agent-state` HASH: `born`, `run` (Redis's run_id), `closed` (nobody claims before), `seq`, `token`.
+   */
+  windows(tag: string): string;
+  /** ZSET job -> priority and arrival, of those that wait for a window: of any agent, or of this one. */
+  line(lane: LaneAddress, agent?: string): string;
+  /** Pub/sub channel, no key: an order moved a window. */
+  agentNotice(tag: string): string;
   /** HASH of a slot of Bottleneck's -> '<lane>|<pod>' that holds it. Those that ended go with the next beat; gone after a minute without. */
   bottleneckHolders(tag: string): string;
 }
@@ -109,6 +130,14 @@ export function createKeys(prefix: string): Keys {
     limitAgents: (tag: string) => `${prefix}:u:{${tag}}:limit-agents`,
     limitWaiting: (tag: string) => `${prefix}:u:{${tag}}:waiting`,
     limitNotice: (tag: string) => `${prefix}:u:{${tag}}:notice`,
+    upstream: (tag: string) => `${prefix}:u:{${tag}}:`,
+    lanes: (tag: string) => `${prefix}:l:{${tag}}:`,
+    agents: (tag: string) => `${prefix}:u:{${tag}}:agents`,
+    agent: (tag: string, agent: string) => `${prefix}:u:{${tag}}:agent:${agent}`,
+    windows: (tag: string) => `${prefix}:u:{${tag}}:windows`,
+    line: (lane: LaneAddress, agent?: string) =>
+      `${prefix}:l:{${lane.tag}}:${lane.name}:line${agent === undefined ? '' : `:${agent}`}`,
+    agentNotice: (tag: string) => `${prefix}:u:{${tag}}:agent-notice`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
     bottleneck: (tag: string, what: string) => `${prefix}:u:{${tag}}:bottleneck:${what}`,
     bottleneckHolders: (tag: string) => `${prefix}:u:{${tag}}:bottleneck-holders`,
@@ -123,6 +152,8 @@ export const JOB_FIELDS = {
   since: 'lk:since', // epoch ms at which it began to wait
   parks: 'lk:parks', // times a 429 or quota sent it back without an attempt
   same: 'lk:same', // the key of its reservation
+  place: 'lk:place', // its score in its line: priority, then arrival
+  agent: 'lk:agent', // whose window it waits for; '' for anybody's
   replayed: 'lk:replayed', // epoch ms by Redis of its last replay: one operation gives a dead letter one life
 } as const;
 

@@ -1,0 +1,241 @@
+// One upstream's agents, in this pod. It wakes the lanes when a window is about to open, tells Redis five times a second that the pod
+// lives, and knows until when the pod may act on what it claimed: after a stop it knows before it asks anybody.
+
+import type { IQueueBackend } from 'bullmq';
+import {
+  AHEAD_MS,
+  BEAT_MS,
+  type Calendar,
+  type Claimed,
+  DEAD_MS,
+  type Release,
+  SILENT_MS,
+} from '../store/calendar/calendar.ts';
+import type { Fetched, LaneQueue } from '../store/lane-queue.ts';
+import type { Clock } from '../words/clock.ts';
+import { toError } from '../words/errors.ts';
+import type { EventHub } from '../words/events.ts';
+import { AgentHold, type AgentHome } from './agent-hold.ts';
+
+/** A window is claimed so long before it opens, and its job fetched meanwhile. */
+const LEAD_MS = 10;
+/** Between "our clock says we have lost it" and "another may have it": room for clocks that tick unevenly, and for the way to Redis. */
+const MARGIN_MS = 100;
+/** Another lane's job goes first, and its lane was called: it has so long to take it. */
+const YIELD_MS = 5;
+/** Remembered, to tell it after a loss: acts of the last day, of so many agents. */
+const MAX_REMEMBERED = 10_000;
+
+export interface AgentDeskOptions {
+  upstream: string;
+  agents: readonly string[];
+  calendar: Calendar;
+  clock: Clock;
+  events: EventHub;
+}
+
+export interface DeskedLane {
+  name: string;
+  cooldownMs: number;
+}
+
+/** A lane as its source sees it. */
+export interface AgentLane {
+  /** Called when it is worth asking. */
+  onWake(then: () => void): void;
+  /** A job with the agent it acts as, or nothing to do now. */
+  fetch(laneQueue: LaneQueue, token: string): Promise<FetchedAct | undefined>;
+}
+
+export interface FetchedAct extends Fetched {
+  hold: AgentHold;
+  /** Another may be had at once. */
+  hasMore: boolean;
+}
+
+export class AgentDesk implements AgentHome {
+  readonly clock: Clock;
+  readonly #options: AgentDeskOptions;
+  readonly #lanes = new Map<string, { cooldownMs: number; wake: () => void; yieldedMono: number }>();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #holds = new Map<number, { hold: AgentHold; lose: () => void }>();
+  /** By the monotonic clock: until when an agent this pod released may not act. */
+  readonly #opens = new Map<string, number>();
+  #beat: NodeJS.Timeout | undefined;
+  #freshMono = Number.NEGATIVE_INFINITY;
+  #isRegistered = false;
+  #wasRegistered = false;
+  #beating: Promise<void> | undefined;
+  #isFailing = false;
+  #isStopped = false;
+
+  constructor(options: AgentDeskOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+  }
+
+  get mayBeginUntilMono(): number {
+    return this.#freshMono + DEAD_MS - MARGIN_MS;
+  }
+
+  get mayGoOnUntilMono(): number {
+    return this.#freshMono + SILENT_MS - MARGIN_MS;
+  }
+
+  lane({ name, cooldownMs }: DeskedLane): AgentLane {
+    const lane = { cooldownMs, wake: () => {}, yieldedMono: Number.NEGATIVE_INFINITY };
+    this.#lanes.set(name, lane);
+    return {
+      onWake: (then) => {
+        lane.wake = then;
+      },
+      fetch: (laneQueue, token) => this.#fetch(lane, laneQueue, token),
+    };
+  }
+
+  start(): void {
+    this.#beat = setInterval(() => void this.once(), BEAT_MS);
+    void this.once();
+  }
+
+  /** An order moved a window: look now. */
+  look(): void {
+    void this.once();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearInterval(this.#beat);
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    await this.#beating;
+  }
+
+  /** Told before the request is written: in this turn, over a connection that keeps order. */
+  sent(hold: AgentHold): void {
+    this.#options.calendar.sent(hold.agent).catch((error) => this.#complain('say that an agent acts', error));
+  }
+
+  keep(hold: AgentHold, lose: () => void): void {
+    this.#holds.set(hold.token, { hold, lose });
+  }
+
+  async release<T>(
+    hold: AgentHold,
+    laneQueue: LaneQueue,
+    job: string,
+    release: Release,
+    move: (backend: IQueueBackend) => Promise<T>,
+  ): Promise<T> {
+    const { reply, released } = await this.#options.calendar.release(laneQueue, job, release, move);
+    this.#holds.delete(hold.token);
+    const { opensInMs } = released;
+    if (opensInMs !== undefined) {
+      this.#remember(hold.agent, opensInMs);
+      if (released.isWanted && opensInMs < AHEAD_MS) this.#watch(hold.agent, opensInMs);
+    }
+    return reply;
+  }
+
+  /** What this pod will not settle: its next beats say that nobody holds it here. */
+  forget(hold: AgentHold): void {
+    this.#holds.delete(hold.token);
+  }
+
+  async #fetch(lane: { yieldedMono: number }, laneQueue: LaneQueue, token: string): Promise<FetchedAct | undefined> {
+    // A pod that Redis may think dead claims nothing: it could not begin it.
+    if (this.#isStopped || this.clock.mono() > this.#freshMono + DEAD_MS / 2) return undefined;
+    const mayYield = this.clock.mono() - lane.yieldedMono > YIELD_MS * 2;
+    const claimed: Claimed = await this.#options.calendar.claim(laneQueue, token, LEAD_MS, mayYield);
+    if (claimed.kind === 'gone') void this.once();
+    if (claimed.kind === 'other') {
+      lane.yieldedMono = this.clock.mono();
+      this.#lanes.get(claimed.lane)?.wake();
+      this.#wakeIn(`lane ${laneQueue.lane.name}`, YIELD_MS);
+    }
+    if (claimed.kind !== 'job') return undefined;
+    const hold = new AgentHold(this, claimed.claim, this.clock.mono());
+    this.#holds.set(hold.token, { hold, lose: () => {} });
+    return { job: claimed.job, nextAt: 0, hold, hasMore: claimed.hasMore };
+  }
+
+  once(): Promise<void> {
+    this.#beating ??= this.#doBeat().finally(() => {
+      this.#beating = undefined;
+    });
+    return this.#beating;
+  }
+
+  async #doBeat(): Promise<void> {
+    const { calendar, events, upstream } = this.#options;
+    for (const { hold, lose } of this.#holds.values()) if (this.clock.mono() >= hold.untilMono) lose();
+    try {
+      if (!this.#isRegistered) await this.#register();
+      const askedMono = this.clock.mono();
+      const beat = await calendar.beat([...this.#lanes.keys()], [...this.#holds.keys()]);
+      if (!beat) {
+        this.#isRegistered = false;
+        return await this.#register();
+      }
+      this.#freshMono = askedMono;
+      this.#isFailing = false;
+      for (const { agent, opensInMs } of beat.watch) this.#watch(agent, opensInMs);
+      for (const { lane, job, agent, wasSent } of beat.freed) {
+        events.emit('agent.freed', { upstream, agent, lane, job, wasSent });
+      }
+    } catch (error) {
+      this.#complain('look after agents', error);
+    }
+  }
+
+  async #register(): Promise<void> {
+    const { calendar, agents, upstream, events } = this.#options;
+    const lanes = Object.fromEntries([...this.#lanes].map(([name, { cooldownMs }]) => [name, cooldownMs]));
+    const isLost = await calendar.register(agents, lanes, this.#wasRegistered, this.#told());
+    if (isLost && !this.#isRegistered) events.emit('agents.lost', { upstream });
+    this.#isRegistered = true;
+    this.#wasRegistered = true;
+  }
+
+  /** For the agents this pod knows of: how long until each may act again. */
+  #told(): Record<string, number> {
+    const told: Record<string, number> = {};
+    for (const [agent, opensMono] of this.#opens) told[agent] = Math.max(0, opensMono - this.clock.mono());
+    return told;
+  }
+
+  #remember(agent: string, opensInMs: number): void {
+    this.#opens.delete(agent);
+    this.#opens.set(agent, this.clock.mono() + opensInMs);
+    if (this.#opens.size <= MAX_REMEMBERED) return;
+    const [oldest] = this.#opens.keys();
+    if (oldest !== undefined) this.#opens.delete(oldest);
+  }
+
+  #watch(agent: string, opensInMs: number): void {
+    this.#wakeIn(agent, opensInMs - LEAD_MS);
+  }
+
+  /** One timer for each reason. */
+  #wakeIn(why: string, ms: number): void {
+    clearTimeout(this.#timers.get(why));
+    this.#timers.delete(why);
+    if (this.#isStopped) return;
+    const wake = () => {
+      this.#timers.delete(why);
+      this.#wake();
+    };
+    if (ms <= 0) wake();
+    else this.#timers.set(why, setTimeout(wake, ms));
+  }
+
+  #wake(): void {
+    for (const { wake } of this.#lanes.values()) wake();
+  }
+
+  #complain(what: string, error: unknown): void {
+    const { events, upstream } = this.#options;
+    if (!this.#isFailing)
+      events.emit('redis.failing', { what: `${what} of ${upstream}`, reason: toError(error).message });
+    this.#isFailing = true;
+  }
+}

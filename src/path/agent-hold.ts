@@ -1,0 +1,139 @@
+// The agent that one attempt acts as: claimed before the job was fetched, given back by the move that settles it. It waits here, in
+// the pod, for the last milliseconds until the window opens, and knows until when it may still send.
+
+import type { IQueueBackend } from 'bullmq';
+import { chargeFor } from '../policies/charge.ts';
+import type { Claim, Release } from '../store/calendar/calendar.ts';
+import { type FetchedJob, type LaneQueue, returnJob } from '../store/lane-queue.ts';
+import type { Clock } from '../words/clock.ts';
+import type { Outcome } from '../words/outcome.ts';
+import type { Attempt } from './attempt.ts';
+
+/** A timer is late by up to a millisecond; the rest is waited for by asking the loop again and again. 1.1 ms was the best of those tried. */
+const SPIN_MS = 1.1;
+
+/** The desk that claimed it (path/agent-desk). */
+export interface AgentHome {
+  readonly clock: Clock;
+  /** By the monotonic clock: until then a first request may go out, and a further one. */
+  readonly mayBeginUntilMono: number;
+  readonly mayGoOnUntilMono: number;
+  keep(hold: AgentHold, lose: () => void): void;
+  forget(hold: AgentHold): void;
+  sent(hold: AgentHold): void;
+  release<T>(
+    hold: AgentHold,
+    laneQueue: LaneQueue,
+    job: string,
+    release: Release,
+    move: (backend: IQueueBackend) => Promise<T>,
+  ): Promise<T>;
+}
+
+export class AgentHold {
+  readonly agent: string;
+  readonly token: number;
+  readonly opensMono: number;
+  readonly #desk: AgentHome;
+  #wasSent = false;
+  #open = 0;
+  #answeredMono: number | undefined;
+  #asked: { untilAt: number; reason: string } | undefined;
+
+  /** `repliedMono`: when the claim was known, which is no earlier than Redis's clock said. */
+  constructor(desk: AgentHome, { agent, token, opensInMs }: Claim, repliedMono: number) {
+    this.#desk = desk;
+    this.agent = agent;
+    this.token = token;
+    this.opensMono = repliedMono + opensInMs;
+  }
+
+  /** By the monotonic clock: from then on others may have the agent. */
+  get untilMono(): number {
+    return this.#wasSent ? this.#desk.mayGoOnUntilMono : this.#desk.mayBeginUntilMono;
+  }
+
+  /** Calls back when others may have the agent. */
+  onLost(then: () => void): void {
+    this.#desk.keep(this, then);
+  }
+
+  /** Settled or not, this pod does nothing more with it: what it did not give back is taken from it. */
+  forget(): void {
+    this.#desk.forget(this);
+  }
+
+  /** Never early, whatever the clocks say: it counts from when the reply was here. */
+  async opens(): Promise<void> {
+    const { clock } = this.#desk;
+    const waitMs = this.opensMono - clock.mono() - SPIN_MS;
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    while (clock.mono() < this.opensMono) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** A request goes out. */
+  sending(): void {
+    this.#open++;
+    if (this.#wasSent) return;
+    this.#wasSent = true;
+    this.#desk.sent(this);
+  }
+
+  /** Its answer has ended, or it came to nothing. */
+  ended(): void {
+    this.#open--;
+    this.#answeredMono = this.#desk.clock.mono();
+  }
+
+  /** The handler says that its agent may not act before. */
+  cooldown(untilAt: number, reason: string): void {
+    this.#asked = { untilAt, reason };
+  }
+
+  /** Back into line, as if neither had been claimed. */
+  async handBack(laneQueue: LaneQueue, job: FetchedJob, token: string): Promise<void> {
+    const nothing = {
+      costMs: null,
+      agoMs: 0,
+      untilMs: null,
+      source: 'policy',
+      reason: '',
+      ok: null,
+      binds: false,
+    } as const;
+    const release: Release = { agent: this.agent, token: this.token, ...nothing };
+    await this.#desk.release(this, laneQueue, job.id, release, (backend) =>
+      returnJob({ ...laneQueue, backend }, job, token),
+    );
+  }
+
+  /** Settles its job by `move` and gives the agent back, as one. */
+  async release<T>(
+    laneQueue: LaneQueue,
+    attempt: Attempt,
+    outcome: Outcome,
+    move: (backend: IQueueBackend) => Promise<T>,
+  ): Promise<T> {
+    const { clock } = this.#desk;
+    const { agent: terms } = attempt.lane;
+    if (!terms) throw new TypeError(`lane ${attempt.lane.name} has no agents`);
+    const charge = chargeFor(terms, outcome, this.#wasSent);
+    const nowAt = clock.now();
+    const untilAt = Math.max(charge.untilAt ?? 0, this.#asked?.untilAt ?? 0);
+    const isAsked = this.#asked !== undefined && untilAt === this.#asked.untilAt;
+    // What is still open ends with its attempt: the upstream sees that no later than this is written.
+    const lastMono = this.#open > 0 ? undefined : this.#answeredMono;
+    const release: Release = {
+      agent: this.agent,
+      token: this.token,
+      costMs: charge.costMs,
+      agoMs: lastMono === undefined ? 0 : clock.mono() - lastMono,
+      untilMs: untilAt > nowAt ? untilAt - nowAt : null,
+      source: isAsked ? 'policy' : charge.source,
+      reason: (isAsked ? (this.#asked?.reason ?? '') : charge.reason).slice(0, 500),
+      ok: charge.ok,
+      binds: this.#wasSent || attempt.hasKept,
+    };
+    return this.#desk.release(this, laneQueue, attempt.id, release, move);
+  }
+}

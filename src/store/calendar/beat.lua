@@ -1,0 +1,88 @@
+-- A pod's sign of life, five times a second, and what it does for all: it frees what dead pods held, takes jobs into line, and finds
+-- windows that nobody looks at.
+-- KEYS[1] windows any key of the upstream, for its slot
+-- ARGV[1] pod
+-- ARGV[2] lanes    JSON list of those it runs
+-- ARGV[3] deadMs   silent for so long a pod has no right to send a first request any more
+-- ARGV[4] silentMs nor a further one
+-- ARGV[5] aheadMs  windows that open within it are looked after
+-- ARGV[6] holding  JSON list of the tokens of what it claimed and has not given back
+-- Answers { 'gone' } when nothing is known of the upstream, or
+-- { 'ok', [agent, ms until it opens …] of those this pod is to look after, [lane, job, agent, 1 if it was sent …] taken from the dead }.
+local pod, lanes = ARGV[1], cjson.decode(ARGV[2])
+local deadMs, silentMs, aheadMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+if not isKnown() then return { 'gone' } end
+call('ZADD', U .. 'agent-pods', text(now), pod)
+
+local freed = {}
+
+-- It may have sent until its right to send ran out, which is no later than now; what surely was not sent goes back into line.
+local function takeFrom(agent, lane, id, wasSent, nextAt)
+  local opensAt = math.max(tonumber(nextAt) or 0, now + (cooldowns[lane] or longest))
+  free(agent, { 'next', text(opensAt), 'last', text(now), 'source', 'policy', 'reason', 'its pod died while it acted' })
+  local queue = Q .. lane .. ':'
+  if not wasSent and call('LREM', queue .. 'active', 1, id) == 1 then
+    call('DEL', queue .. id .. ':lock')
+    call('SREM', queue .. 'stalled', id)
+    seat(lane, id)
+  end
+  for _, each in ipairs({ lane, id, agent, wasSent and 1 or 0 }) do freed[#freed + 1] = each end
+end
+
+local dead = call('ZRANGEBYSCORE', U .. 'agent-pods', '-inf', text(now - deadMs), 'WITHSCORES')
+if #dead > 0 then
+  local diedAt, holding = {}, {}
+  for i = 1, #dead, 2 do diedAt[dead[i]] = tonumber(dead[i + 1]) end
+  for _, agent in ipairs(call('ZRANGE', U .. 'acting', 0, -1)) do
+    local held = call('HMGET', stateKey(agent), 'lane', 'job', 'pod', 'sent', 'next')
+    local at = held[3] and diedAt[held[3]]
+    if at and held[4] and at > now - silentMs then
+      holding[held[3]] = true
+    elseif at then
+      takeFrom(agent, held[1], held[2], held[4], held[5])
+    end
+  end
+  for name in pairs(diedAt) do if not holding[name] then call('ZREM', U .. 'agent-pods', name) end end
+end
+
+-- The answer to its claim was lost on the way, or it could not settle: what this pod does not hold, nobody does.
+local mine = {}
+for _, token in ipairs(cjson.decode(ARGV[6])) do mine[tostring(token)] = true end
+for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'acting', '-inf', text(now - 2000), 'LIMIT', 0, 100)) do
+  local held = call('HMGET', stateKey(agent), 'lane', 'job', 'pod', 'sent', 'next', 'token')
+  if held[3] == pod and not mine[held[6]] then takeFrom(agent, held[1], held[2], held[4], held[5]) end
+end
+
+for _, lane in ipairs(lanes) do takeIn(lane, 100) end
+
+-- Keys that were lost: whoever is registered stands somewhere.
+local placed = call('ZCARD', U .. 'windows') + call('ZCARD', U .. 'idle') + call('ZCARD', U .. 'acting')
+if placed ~= call('HLEN', U .. 'agents') then
+  for _, agent in ipairs(call('HKEYS', U .. 'agents')) do
+    local isActing = call('HEXISTS', stateKey(agent), 'token') == 1
+    if isActing then call('ZADD', U .. 'acting', 'NX', text(now), agent)
+    else
+      call('ZREM', U .. 'acting', agent)
+      put(agent)
+    end
+  end
+  for _, set in ipairs({ 'windows', 'idle' }) do
+    for _, agent in ipairs(call('ZRANGE', U .. set, 0, -1)) do
+      if call('HEXISTS', U .. 'agents', agent) == 0 then call('ZREM', U .. set, agent) end
+    end
+  end
+end
+
+local open = {}
+local soon = call('ZRANGEBYSCORE', U .. 'windows', '-inf', text(now + aheadMs), 'WITHSCORES', 'LIMIT', 0, 256)
+for i = 1, #soon, 2 do
+  local agent, at = soon[i], tonumber(soon[i + 1])
+  local watcher = call('HGET', stateKey(agent), 'watcher')
+  local isWatched = watcher and watcher ~= pod and at > now - 15 and call('ZSCORE', U .. 'agent-pods', watcher)
+  if not isWatched then
+    if watcher ~= pod then call('HSET', stateKey(agent), 'watcher', pod) end
+    open[#open + 1] = agent
+    open[#open + 1] = text(at - now)
+  end
+end
+return { 'ok', open, freed }

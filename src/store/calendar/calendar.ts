@@ -1,0 +1,243 @@
+// The calendar of an upstream's agents: who may act when, and which job acts next. Its moves are scripts, and those that fetch and
+// settle a job stand around BullMQ's own, so an agent and its job change hands together or not at all.
+
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { IQueueBackend, JobJson } from 'bullmq';
+import type { Keys } from '../../words/keys.ts';
+import type { Redis } from '../connect.ts';
+import type { FetchedJob, LaneQueue } from '../lane-queue.ts';
+import { scriptOf, type Value } from '../together.ts';
+
+/** A pod that is silent for so long may begin nothing any more: others may have what it claimed. */
+export const DEAD_MS = 750;
+/** Nor go on with what it began. */
+export const SILENT_MS = 15_000;
+/** Windows that open within it are looked after by somebody. More than a beat, so that none opens unseen. */
+export const AHEAD_MS = 300;
+export const BEAT_MS = 200;
+/** After a loss, for pods to tell what they know. */
+const CLOSED_MS = 3 * BEAT_MS;
+
+export interface Claim {
+  agent: string;
+  token: number;
+  /** From the reply on; below 0 it is open. */
+  opensInMs: number;
+}
+
+export type Claimed =
+  | { kind: 'job'; job: FetchedJob; claim: Claim; hasMore: boolean }
+  /** Its jobs go first. */
+  | { kind: 'other'; lane: string }
+  | { kind: 'none' | 'gone' };
+
+/** How an act ended for its agent. */
+export interface Release {
+  agent: string;
+  token: number;
+  /** What it costs, from its last answer; null: it did not act. */
+  costMs: number | null;
+  agoMs: number;
+  /** It may not act for so long, whatever it costs. */
+  untilMs: number | null;
+  source: 'policy' | 'retry-after' | 'quota' | 'ban' | 'operator';
+  reason: string;
+  ok: 0 | 1 | null;
+  /** The job goes on as this agent, if it goes on. */
+  binds: boolean;
+}
+
+export interface Released {
+  /** Undefined: others have the agent. */
+  opensInMs: number | undefined;
+  isWanted: boolean;
+}
+
+export interface Watch {
+  agent: string;
+  opensInMs: number;
+}
+
+export interface Freed {
+  lane: string;
+  job: string;
+  agent: string;
+  wasSent: boolean;
+}
+
+export interface AgentOrder {
+  what: 'add' | 'remove' | 'mark' | 'clear';
+  agent: string;
+  by: string;
+  untilAt?: number;
+  reason?: string | null;
+  source?: string;
+  meta?: unknown;
+}
+
+export type OrderReply =
+  | { kind: 'unknown' | 'known' }
+  | { kind: 'changed'; before: number | null; after: number | null };
+
+const read = (name: string) => readFileSync(fileURLToPath(new URL(name, import.meta.url)), 'utf8');
+export const CALENDAR = read('./calendar.lua');
+/** For the end of an add. */
+export const LINE_UP = read('./line-up.lua');
+const WHOLE = { beat: read('./beat.lua'), register: read('./register.lua'), change: read('./change.lua') };
+const AROUND = { claim: read('./claim.lua'), release: read('./release.lua') };
+
+/** What each script is told last: what the keys begin with. */
+export function calendarPrefixes(keys: Keys, tag: string): [string, string, string] {
+  const lane = { name: '', tag };
+  return [keys.upstream(tag), keys.lanes(tag), `${keys.queuePrefix(lane)}:`];
+}
+
+export class Calendar {
+  readonly #redis: Redis;
+  readonly #keys: Keys;
+  readonly #tag: string;
+  readonly #pod: string;
+
+  constructor(redis: Redis, keys: Keys, tag: string, pod: string) {
+    this.#redis = redis;
+    this.#keys = keys;
+    this.#tag = tag;
+    this.#pod = pod;
+  }
+
+  /** `told` is what this pod knows of when agents may act again. True: what was known of this upstream had been lost. */
+  async register(
+    agents: readonly string[],
+    lanes: Record<string, number>,
+    wasKnown: boolean,
+    told: Record<string, number>,
+  ): Promise<boolean> {
+    const given = [JSON.stringify(agents), JSON.stringify(lanes), wasKnown ? 1 : 0, JSON.stringify(told), CLOSED_MS];
+    return (await this.#run('register', given)) === 1;
+  }
+
+  /** Undefined: register again. */
+  async beat(
+    lanes: readonly string[],
+    holding: readonly number[],
+  ): Promise<{ watch: Watch[]; freed: Freed[] } | undefined> {
+    const given = [this.#pod, JSON.stringify(lanes), DEAD_MS, SILENT_MS, AHEAD_MS, JSON.stringify(holding)];
+    const [kind, open = [], freed = []] = (await this.#run('beat', given)) as [string, string[]?, (string | number)[]?];
+    if (kind === 'gone') return undefined;
+    return {
+      watch: inGroups(open, 2).map(([agent, ms]) => ({ agent: String(agent), opensInMs: Number(ms) })),
+      freed: inGroups(freed, 4).map(([lane, job, agent, sent]) => ({
+        lane: String(lane),
+        job: String(job),
+        agent: String(agent),
+        wasSent: Number(sent) === 1,
+      })),
+    };
+  }
+
+  async change(order: AgentOrder): Promise<OrderReply> {
+    const reply = (await this.#run('change', [JSON.stringify(order), this.#keys.agentNotice(this.#tag)])) as string[];
+    const [kind, before = '', after = ''] = reply;
+    if (kind !== 'changed') return { kind: kind as 'unknown' | 'known' };
+    return { kind, before: before === '' ? null : Number(before), after: after === '' ? null : Number(after) };
+  }
+
+  /** The first job, of this lane, that an agent may do now or within `leadMs`. */
+  async claim(laneQueue: LaneQueue, token: string, leadMs: number, yields: boolean): Promise<Claimed> {
+    let told: unknown[] = [];
+    const { name } = laneQueue.lane;
+    const backend = around(laneQueue, 'claim', [name, this.#pod, leadMs, yields ? 1 : 0, ...this.#prefixes()], {
+      // In a lane with agents the line decides who leaves the delayed set, so BullMQ is shown an empty one.
+      hide: [laneQueue.backend.toKey('delayed'), `${this.#keys.lanes(this.#tag)}${name}:none`],
+      reply: (raw) => {
+        told = raw as unknown[];
+        return told[0] === 'job' ? told[1] : undefined;
+      },
+    });
+    const reply = (await backend.moveToActive(token, this.#pod)) as unknown as [JobJson?, string?];
+    const [kind, second, agent, claimToken, opensInMs, more] = told as [Claimed['kind'], ...unknown[]];
+    if (kind === 'other') return { kind, lane: String(second) };
+    if (kind !== 'job') return { kind };
+    const [job, id] = reply as [JobJson, string];
+    job.id = id;
+    const claim = { agent: String(agent), token: Number(claimToken), opensInMs: Number(opensInMs) };
+    return { kind, job: job as FetchedJob, claim, hasMore: more === 1 };
+  }
+
+  /** Settles by `move` on the backend it is given, and gives the agent back in the same script. */
+  async release<T>(
+    laneQueue: LaneQueue,
+    job: string,
+    release: Release,
+    move: (backend: IQueueBackend) => Promise<T>,
+  ): Promise<{ reply: T; released: Released }> {
+    let released: Released = { opensInMs: undefined, isWanted: false };
+    const wire = { ...release, lane: laneQueue.lane.name, job, pod: this.#pod, aheadMs: AHEAD_MS };
+    const backend = around(laneQueue, 'release', [JSON.stringify(wire), ...this.#prefixes()], {
+      reply: (raw) => {
+        const [reply, opensInMs, isWanted] = raw as [unknown, string?, number?];
+        if (opensInMs !== undefined) released = { opensInMs: Number(opensInMs), isWanted: isWanted === 1 };
+        return reply ?? undefined;
+      },
+    });
+    const reply = await move(backend);
+    return { reply, released };
+  }
+
+  /** Said right before the first request goes out, and not waited for: whoever dies in between is charged all the same. */
+  async sent(agent: string): Promise<void> {
+    await this.#redis.hset(this.#keys.agent(this.#tag, agent), 'sent', 1);
+  }
+
+  #prefixes(): [string, string, string] {
+    return calendarPrefixes(this.#keys, this.#tag);
+  }
+
+  #run(name: keyof typeof WHOLE, given: Value[]): Promise<unknown> {
+    const command = `lk:calendar:${name}`;
+    if (!(command in this.#redis)) {
+      this.#redis.defineCommand(command, { numberOfKeys: 1, lua: `${CALENDAR}\n${WHOLE[name]}` });
+    }
+    return send(this.#redis, command, [this.#keys.windows(this.#tag), ...given, ...this.#prefixes()]);
+  }
+}
+
+interface Around {
+  /** A key that is given to BullMQ's script as another. */
+  hide?: [from: string, to: string];
+  /** Takes out what is ours of the answer, and gives BullMQ its own. */
+  reply: (raw: unknown) => unknown;
+}
+
+/** BullMQ's backend, which packs what its script takes and reads what it answers; the script it sends has ours around it. */
+function around(
+  laneQueue: LaneQueue,
+  ours: keyof typeof AROUND,
+  more: Value[],
+  { hide, reply }: Around,
+): IQueueBackend {
+  const { redis } = laneQueue;
+  return Object.assign(Object.create(laneQueue.backend), {
+    async execCommand(this: { version: string }, _: unknown, name: string, args: Value[]) {
+      const command = `${name}:${this.version}`;
+      const merged = `lk:calendar:${ours}:${command}`;
+      const { numberOfKeys } = scriptOf(redis, command);
+      if (!(merged in redis)) {
+        const bull = `local function bull(KEYS, ARGV)\n${scriptOf(redis, command).lua}\nend`;
+        redis.defineCommand(merged, { numberOfKeys, lua: `${bull}\n${CALENDAR}\n${AROUND[ours]}` });
+      }
+      const given = hide ? args.map((arg, place) => (place < numberOfKeys && arg === hide[0] ? hide[1] : arg)) : args;
+      return reply(await send(redis, merged, [...given, ...more]));
+    },
+  }) as IQueueBackend;
+}
+
+function send(redis: Redis, command: string, given: Value[]): Promise<unknown> {
+  const commands = redis as unknown as Record<string, (...given: Value[]) => Promise<unknown>>;
+  return (commands[command] as (...given: Value[]) => Promise<unknown>).call(redis, ...given);
+}
+
+function inGroups<T>(flat: readonly T[], size: number): T[][] {
+  return Array.from({ length: flat.length / size }, (_, index) => flat.slice(index * size, index * size + size));
+}

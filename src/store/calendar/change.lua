@@ -1,0 +1,29 @@
+-- What an operator, or a service that registers its agents, orders: add, remove, mark (not before an instant) or clear (now).
+-- KEYS[1] windows any key of the upstream, for its slot
+-- ARGV[1] order JSON { what, agent, untilAt?, reason, source, meta?, by }
+-- ARGV[2] channel where pods hear that windows moved
+-- Answers { 'unknown' }, { 'known' } (it was there, or was not, before), or { 'changed', next before or '', next after or '' }.
+local order = cjson.decode(ARGV[1])
+local agent, agents = order.agent, U .. 'agents'
+local isThere = call('HEXISTS', agents, agent) == 1
+if order.what ~= 'add' and not isThere then return { 'unknown' } end
+local before = call('HGET', stateKey(agent), 'next') or ''
+local isActing = call('HEXISTS', stateKey(agent), 'token') == 1
+if order.what == 'add' then
+  call('SREM', U .. 'agents-removed', agent)
+  call('HSET', agents, agent, cjson.encode({ at = math.floor(now), by = order.by, meta = order.meta }))
+  if isThere then return { 'known' } end
+  call('HSETNX', stateKey(agent), 'next', text(now))
+elseif order.what == 'remove' then
+  call('HDEL', agents, agent)
+  call('SADD', U .. 'agents-removed', agent)
+elseif order.what == 'mark' then
+  call('HSET', stateKey(agent), 'next', text(order.untilAt), 'reason', order.reason, 'source', order.source)
+elseif order.what == 'clear' then
+  call('HSET', stateKey(agent), 'next', text(now), 'reason', order.reason, 'source', order.source)
+end
+if not isActing then put(agent) end
+-- A window that was to open later is looked after by a pod that sleeps until then.
+call('HDEL', stateKey(agent), 'watcher')
+call('PUBLISH', ARGV[2], cjson.encode({ kind = 'changed', agent = agent }))
+return { 'changed', before, order.what == 'remove' and '' or call('HGET', stateKey(agent), 'next') or '' }

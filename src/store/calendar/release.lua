@@ -1,0 +1,42 @@
+-- Settles a job by BullMQ's own script, `bull`, and gives its agent back in the same move: charged, from its last answer, or as if it
+-- had not been claimed. Whoever is late, because others have the agent by now, changes nothing of it.
+-- KEYS and ARGV: BullMQ's, then one argument
+-- ARGV[release] JSON { lane, job, agent, token, costMs | null, agoMs since its last answer, untilMs | null (it may act again after so
+-- long at the soonest), reason, source, ok | null, binds,
+-- pod, aheadMs }
+-- Answers { BullMQ's reply, ms until its window, 1 if there is work for it }, or { BullMQ's reply } when it was not ours any more.
+local release = cjson.decode(ARGV[#ARGV - 3])
+local key = Q .. release.lane .. ':' .. release.job
+-- Sent or kept something as this agent: it goes on as the same one. Before the move, which may remove the job.
+if release.binds and call('EXISTS', key) == 1 then call('HSET', key, 'lk:agent', release.agent) end
+local reply = bull(KEYS, ARGV)
+if reply == nil then reply = false end
+-- Nor does it ring for what is delayed: the beats look for it.
+call('ZREM', Q .. release.lane .. ':marker', '1')
+local held = call('HMGET', stateKey(release.agent), 'token', 'next', 'ok', 'acts')
+if held[1] ~= tostring(release.token) then return { reply } end
+local fields = {}
+local nextAt = tonumber(held[2]) or now
+if type(release.costMs) == 'number' then
+  local lastAt = now - release.agoMs
+  -- What an operator ordered meanwhile stays, if it is later.
+  nextAt = math.max(nextAt, lastAt + release.costMs)
+  fields = { 'last', text(lastAt), 'source', 'policy', 'reason', '', 'acts', (tonumber(held[4]) or 0) + 1 }
+end
+if type(release.untilMs) == 'number' and now + release.untilMs > nextAt then
+  nextAt = now + release.untilMs
+  for _, each in ipairs({ 'source', release.source, 'reason', release.reason }) do fields[#fields + 1] = each end
+end
+if type(release.ok) == 'number' then
+  fields[#fields + 1] = 'ok'
+  fields[#fields + 1] = text((tonumber(held[3]) or 1) * 0.8 + release.ok * 0.2)
+end
+-- It opens before the next beats look ahead: whoever releases it looks after it.
+if nextAt - now < release.aheadMs then
+  fields[#fields + 1] = 'watcher'
+  fields[#fields + 1] = release.pod
+end
+fields[#fields + 1] = 'next'
+fields[#fields + 1] = text(nextAt)
+local isWanted = free(release.agent, fields)
+return { reply, text(nextAt - now), isWanted and 1 or 0 }

@@ -1,0 +1,135 @@
+// Lanes whose jobs act as agents: nobody acts early, no window that work waits for is left out, and who goes next is the line's to say.
+
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, vi } from 'vitest';
+import { defineLane, defineUpstream, handle, park } from '../../src/index.ts';
+import { it, type World } from '../support/world.ts';
+import { plainQueue, RETRYING, untilState } from './looking.ts';
+
+interface Act {
+  agent: string;
+  job: string;
+  at: number;
+  endedAt: number;
+}
+
+/** Answers after a while, and remembers who came when. */
+async function serveActs(world: World, latencyMs = 5) {
+  const acts: Act[] = [];
+  const server = createServer((request, response) => {
+    const act = {
+      agent: String(request.headers['x-agent']),
+      job: String(request.headers['x-job']),
+      at: performance.now(),
+      endedAt: 0,
+    };
+    acts.push(act);
+    request.resume();
+    setTimeout(() => {
+      act.endedAt = performance.now();
+      response.end('{}');
+    }, latencyMs);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  world.defer(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, acts };
+}
+
+/** The gaps from an agent's last answer to its next arrival. */
+function gapsOf(acts: readonly Act[]): number[] {
+  const last = new Map<string, number>();
+  const gaps: number[] = [];
+  for (const { agent, at, endedAt } of acts) {
+    const before = last.get(agent);
+    if (before !== undefined) gaps.push(at - before);
+    last.set(agent, endedAt);
+  }
+  return gaps;
+}
+
+function lanesOf(url: string, agents: string[], cooldown: string) {
+  const upstream = defineUpstream({ name: 'forum', baseUrl: url, agents });
+  return defineLane({ name: 'publish', upstream, agent: { cooldown }, concurrency: 64 });
+}
+
+const act = (lane: ReturnType<typeof lanesOf>) =>
+  handle(lane, {
+    async run(job, ctx) {
+      await (await ctx.fetch('/act', { headers: { 'x-agent': String(job.agent), 'x-job': job.id } })).text();
+      return { agent: job.agent };
+    },
+  });
+
+describe('a lane with agents', () => {
+  it('acts as each in turn, never early, and as the one that was named', async ({ world }) => {
+    const { url, acts } = await serveActs(world);
+    const lane = lanesOf(url, ['a', 'b', 'c', 'd'], '200ms');
+    await Promise.all([world.pod([act(lane)]), world.pod([act(lane)])]);
+    const producer = await world.producer();
+    const named = new Map<string, string>();
+    for (let n = 0; n < 40; n++) {
+      const agent = n % 2 ? undefined : ['a', 'b'][(n / 2) % 2];
+      const { id, state } = await producer.add(lane, null, { agent });
+      expect(state).toBe('parked');
+      if (agent) named.set(id, agent);
+    }
+    await vi.waitFor(() => expect(acts).toHaveLength(40), { ...RETRYING, timeout: 20_000 });
+    for (const { job, agent } of acts) if (named.has(job)) expect(agent).toBe(named.get(job));
+    expect(Math.min(...gapsOf(acts))).toBeGreaterThanOrEqual(200);
+    expect(new Set(acts.map(({ agent }) => agent))).toEqual(new Set(['a', 'b', 'c', 'd']));
+  });
+
+  it('takes the jobs of plain producers into line, by priority', async ({ world }) => {
+    const { url, acts } = await serveActs(world);
+    const lane = lanesOf(url, ['a'], '50ms');
+    const plain = plainQueue(world, lane);
+    for (const [jobId, priority] of [
+      ['late', 9],
+      ['soon', 1],
+      ['first', 0],
+    ] as const) {
+      await plain.add('x', { lk: 1, payload: jobId, agent: 'a' }, { jobId, priority });
+    }
+    await world.pod([act(lane)]);
+    await vi.waitFor(() => expect(acts.map(({ job }) => job)).toEqual(['first', 'soon', 'late']), RETRYING);
+  });
+
+  it('lets a top job take the next window past those that wait, and a cancelled one leaves no hole', async ({
+    world,
+  }) => {
+    const { url, acts } = await serveActs(world);
+    const lane = lanesOf(url, ['a'], '100ms');
+    await world.pod([act(lane)]);
+    const producer = await world.producer();
+    await producer.addMany(
+      lane,
+      Array.from({ length: 50 }, () => ({ payload: null, priority: 5 })),
+    );
+    await vi.waitFor(() => expect(acts.length).toBeGreaterThan(1), RETRYING);
+    const queue = world.queue(lane);
+    const [next] = await world.redis.zrange(world.keys.line(lane), '0', '0');
+    await queue.backend.remove(next as string, false);
+    const seen = acts.length;
+    const { id } = await producer.add(lane, null, { priority: 1 });
+    await vi.waitFor(() => expect(acts.map(({ job }) => job)).toContain(id), RETRYING);
+    expect(acts.findIndex(({ job }) => job === id) - seen).toBeLessThanOrEqual(1);
+    expect(acts.map(({ job }) => job)).not.toContain(next);
+  });
+
+  it('burns no attempt and no window when the handler sends nothing', async ({ world }) => {
+    const { url } = await serveActs(world);
+    const lane = lanesOf(url, ['a'], '1h');
+    let runs = 0;
+    await world.pod([
+      handle(lane, {
+        run: () => (++runs < 3 ? park({ until: Date.now() + 10, reason: 'not yet' }) : 'done'),
+      }),
+    ]);
+    const { id } = await (await world.producer()).add(lane, null);
+    expect(await untilState(world.queue(lane), id, 'done')).toMatchObject({ attempt: 1 });
+  });
+});
