@@ -110,9 +110,11 @@ export class AgentDesk implements AgentHome {
     await this.#beating;
   }
 
-  /** Told before the request is written: in this turn, over a connection that keeps order. */
-  sent(hold: AgentHold): void {
-    this.#options.calendar.sent(hold.agent).catch((error) => this.#complain('say that an agent acts', error));
+  /** Asked before the request is written: in this turn, over a connection that keeps order. */
+  async sent(hold: AgentHold): Promise<boolean> {
+    const isOurs = await this.#options.calendar.sent(hold.agent, hold.token);
+    if (!isOurs) this.#holds.get(hold.token)?.lose();
+    return isOurs;
   }
 
   keep(hold: AgentHold, lose: () => void): void {
@@ -129,7 +131,13 @@ export class AgentDesk implements AgentHome {
     const { reply, released } = await this.#options.calendar.release(laneQueue, job, release, move);
     this.#holds.delete(hold.token);
     const { opensInMs } = released;
-    if (opensInMs !== undefined) {
+    if (opensInMs === undefined) {
+      // Others have the agent, or Redis forgot the claim: it acted all the same, which must be known before it acts again.
+      if (release.costMs !== null) {
+        this.#remember(hold.agent, release.costMs - release.agoMs);
+        this.#isRegistered = false;
+      }
+    } else {
       this.#remember(hold.agent, opensInMs);
       if (released.isWanted && opensInMs < AHEAD_MS) this.#watch(hold.agent, opensInMs);
     }
@@ -145,7 +153,11 @@ export class AgentDesk implements AgentHome {
     // A pod that Redis may think dead claims nothing: it could not begin it.
     if (this.#isStopped || this.clock.mono() > this.#freshMono + DEAD_MS / 2) return undefined;
     const mayYield = this.clock.mono() - lane.yieldedMono > YIELD_MS * 2;
-    const claimed: Claimed = await this.#options.calendar.claim(laneQueue, token, LEAD_MS, mayYield);
+    const { calendar } = this.#options;
+    let claimed: Claimed = await calendar.claim(laneQueue, token, LEAD_MS, mayYield);
+    // A lane that this pod does not run: its own pods see to it.
+    const isForeign = claimed.kind === 'other' && !this.#lanes.has(claimed.lane);
+    if (isForeign) claimed = await calendar.claim(laneQueue, token, LEAD_MS, false);
     if (claimed.kind === 'gone') void this.once();
     if (claimed.kind === 'other') {
       lane.yieldedMono = this.clock.mono();
@@ -200,6 +212,9 @@ export class AgentDesk implements AgentHome {
   #told(): Record<string, number> {
     const told: Record<string, number> = {};
     for (const [agent, opensMono] of this.#opens) told[agent] = Math.max(0, opensMono - this.clock.mono());
+    // Of what acts now Redis may know nothing: then it waits for a whole cooldown.
+    const longestMs = Math.max(...[...this.#lanes.values()].map(({ cooldownMs }) => cooldownMs));
+    for (const { hold } of this.#holds.values()) told[hold.agent] = longestMs;
     return told;
   }
 

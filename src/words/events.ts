@@ -54,6 +54,8 @@ export interface Events {
   'job.stalled': JobRef;
   /** Its pod died or froze: others may have the agent again. `wasSent`: the job stays where it is until its lock runs out. */
   'agent.freed': JobRef & { upstream: string; agent: string; wasSent: boolean };
+  /** An act begins: for so long its window stood open while there was a job for it. */
+  'window.used': { lane: string; agent: string; waitedMs: number };
   /** Redis lost what was known of them: nobody acts before it is surely in order. */
   'agents.lost': { upstream: string };
   /** `who` ordered it, when that is not who writes it: an active job is cancelled by its pod. */
@@ -152,6 +154,7 @@ export const EVENT_CATALOGUE = {
   'limit.drift': { level: 'warn', journal: true },
   'limit.lost': { level: 'error', journal: true },
   'agent.freed': { level: 'warn', journal: true },
+  'window.used': { level: 'debug', journal: false },
   'agents.lost': { level: 'error', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },

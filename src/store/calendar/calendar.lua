@@ -100,8 +100,11 @@ local function estimate(lane, agent, score)
   local agents = call('HLEN', U .. 'agents')
   if agents == 0 then return now + 86400000 end
   local rank = before % agents
-  local soon = call('ZRANGE', U .. 'windows', rank, rank, 'WITHSCORES')[2]
-  return math.max(now, tonumber(soon) or now) + math.floor(before / agents) * cost
+  local waiting = call('ZCARD', U .. 'windows')
+  local soon = rank < waiting and call('ZRANGE', U .. 'windows', rank, rank, 'WITHSCORES')[2]
+    or call('ZRANGE', U .. 'idle', rank - waiting, rank - waiting, 'WITHSCORES')[2]
+  -- The others act now, and come round when they have.
+  return math.max(now, tonumber(soon) or now + cost) + math.floor(before / agents) * cost
 end
 
 -- The agent a plain producer named in our envelope; ours says it in a field. Text that is no JSON waits for any agent, and is refused

@@ -24,6 +24,8 @@ export interface Claim {
   token: number;
   /** From the reply on; below 0 it is open. */
   opensInMs: number;
+  /** Its job, in line. */
+  waitedMs: number;
 }
 
 export type Claimed =
@@ -84,7 +86,12 @@ const read = (name: string) => readFileSync(fileURLToPath(new URL(name, import.m
 export const CALENDAR = read('./calendar.lua');
 /** For the end of an add. */
 export const LINE_UP = read('./line-up.lua');
-const WHOLE = { beat: read('./beat.lua'), register: read('./register.lua'), change: read('./change.lua') };
+const WHOLE = {
+  beat: read('./beat.lua'),
+  register: read('./register.lua'),
+  change: read('./change.lua'),
+  sent: read('./sent.lua'),
+};
 const AROUND = { claim: read('./claim.lua'), release: read('./release.lua') };
 
 /** What each script is told last: what the keys begin with. */
@@ -156,12 +163,13 @@ export class Calendar {
       },
     });
     const reply = (await backend.moveToActive(token, this.#pod)) as unknown as [JobJson?, string?];
-    const [kind, second, agent, claimToken, opensInMs, more] = told as [Claimed['kind'], ...unknown[]];
+    const [kind, second, agent, claimToken, opensInMs, waitedMs, more] = told as [Claimed['kind'], ...unknown[]];
     if (kind === 'other') return { kind, lane: String(second) };
     if (kind !== 'job') return { kind };
     const [job, id] = reply as [JobJson, string];
     job.id = id;
-    const claim = { agent: String(agent), token: Number(claimToken), opensInMs: Number(opensInMs) };
+    const ofClaim = { token: Number(claimToken), opensInMs: Number(opensInMs), waitedMs: Number(waitedMs) };
+    const claim = { agent: String(agent), ...ofClaim };
     return { kind, job: job as FetchedJob, claim, hasMore: more === 1 };
   }
 
@@ -185,9 +193,9 @@ export class Calendar {
     return { reply, released };
   }
 
-  /** Said right before the first request goes out, and not waited for: whoever dies in between is charged all the same. */
-  async sent(agent: string): Promise<void> {
-    await this.#redis.hset(this.#keys.agent(this.#tag, agent), 'sent', 1);
+  /** False: others have the agent, and nothing may be sent. */
+  async sent(agent: string, token: number): Promise<boolean> {
+    return (await this.#run('sent', [agent, token])) === 1;
   }
 
   #prefixes(): [string, string, string] {

@@ -3,7 +3,8 @@
 -- KEYS and ARGV: BullMQ's, then
 -- ARGV[lane] ARGV[pod] ARGV[leadMs] how long before its opening a window may be claimed
 -- ARGV[yields] 1: not while another lane's job stands before ours for that agent
--- Answers { 'job', BullMQ's reply, agent, token, ms until it opens, 1 if there may be more }, { 'other', lane }, { 'gone' } or { 'none' }.
+-- Answers { 'job', BullMQ's reply, agent, token, ms until it opens, ms the job has waited,
+-- 1 if there may be more }, { 'other', lane }, { 'gone' } or { 'none' }.
 local lane, pod, leadMs, yields = ARGV[#ARGV - 6], ARGV[#ARGV - 5], tonumber(ARGV[#ARGV - 4]), ARGV[#ARGV - 3]
 if not isKnown() then return { 'gone' } end
 local queue = Q .. lane .. ':'
@@ -56,6 +57,7 @@ if yields == '1' then
   end
 end
 
+local since = tonumber(call('HGET', queue .. best.id, 'lk:since')) or now
 call('ZREM', best.line, best.id)
 call('ZREM', queue .. 'delayed', best.id)
 call('RPUSH', queue .. 'wait', best.id)
@@ -73,4 +75,4 @@ local token = call('HINCRBY', U .. 'agent-state', 'token', 1)
 call('ZREM', U .. 'windows', best.agent)
 call('ZADD', U .. 'acting', text(now), best.agent)
 call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', token, 'claimed', text(now))
-return { 'job', reply, best.agent, token, text(opensAt - now), count > 1 and 1 or 0 }
+return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), count > 1 and 1 or 0 }
