@@ -86,7 +86,7 @@ export class AgentHold {
     return clock.mono() - this.#sinceMono;
   }
 
-  /** A request goes out. */
+  /** A request is about to be written, in this turn: Redis hears of it over a connection that is written to first. */
   sending(): void {
     this.#open++;
     if (this.#wasSent) return;

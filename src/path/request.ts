@@ -45,7 +45,7 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
 
     const check = () => refuseIfOver(attempt, 'fetch', path);
     const own = init.dispatcher as FetchDispatcher | undefined;
-    // An agent's act begins before a permit is asked for, so that nothing is written of which nobody knows.
+    // Where nobody listens no agent has acted.
     const through = hold ? createChecked(check, own, { begun: () => hold.sending(), ended: () => hold.ended() }) : own;
     const permitted =
       permit &&
