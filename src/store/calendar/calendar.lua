@@ -18,9 +18,15 @@ local longest = 0
 do
   local flat = call('HGETALL', U .. 'agent-lanes')
   for i = 1, #flat, 2 do
-    laneList[#laneList + 1] = flat[i]
-    cooldowns[flat[i]] = tonumber(flat[i + 1])
-    longest = math.max(longest, cooldowns[flat[i]])
+    local lane, value = flat[i], tonumber(flat[i + 1])
+    -- No lane's name: a simulation says what time it is.
+    if lane == '=now' then
+      now = value
+    else
+      laneList[#laneList + 1] = lane
+      cooldowns[lane] = value
+      longest = math.max(longest, value)
+    end
   end
 end
 
