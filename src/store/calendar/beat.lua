@@ -47,7 +47,7 @@ end
 
 -- The answer to its claim was lost on the way, or it could not settle: what this pod does not hold, nobody does.
 local mine = {}
-for _, token in ipairs(cjson.decode(ARGV[6])) do mine[tostring(token)] = true end
+for _, token in ipairs(cjson.decode(ARGV[6])) do mine[whole(token)] = true end
 for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'acting', '-inf', text(now - 2000), 'LIMIT', 0, 100)) do
   local held = call('HMGET', stateKey(agent), 'lane', 'job', 'pod', 'sent', 'next', 'token')
   if held[3] == pod and not mine[held[6]] then takeFrom(agent, held[1], held[2], held[4], held[5]) end

@@ -72,7 +72,12 @@ if type(reply) ~= 'table' or reply[2] ~= best.id then
   return { 'none' }
 end
 local token = call('HINCRBY', U .. 'agent-state', 'token', 1)
+-- The first of all, or after a loss: it must be none that was given before, and there are fewer than one in a millisecond.
+if token < now then
+  token = math.floor(now)
+  call('HSET', U .. 'agent-state', 'token', whole(token))
+end
 call('ZREM', U .. 'windows', best.agent)
 call('ZADD', U .. 'acting', text(now), best.agent)
-call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', token, 'claimed', text(now))
+call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', whole(token), 'claimed', text(now))
 return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), count > 1 and 1 or 0 }

@@ -8,7 +8,7 @@
 local release = cjson.decode(ARGV[#ARGV - 3])
 local key = Q .. release.lane .. ':' .. release.job
 local held = call('HMGET', stateKey(release.agent), 'token', 'next', 'ok', 'acts')
-local isOurs = held[1] == tostring(release.token)
+local isOurs = held[1] == whole(release.token)
 -- Sent or kept something as this agent: it goes on as the same one. Before the move, which may remove the job.
 if isOurs and release.binds and call('EXISTS', key) == 1 then call('HSET', key, 'lk:agent', release.agent) end
 local reply = bull(KEYS, ARGV)
