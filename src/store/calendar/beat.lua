@@ -25,6 +25,9 @@ local function takeFrom(agent, lane, id, wasSent, nextAt)
     call('DEL', queue .. id .. ':lock')
     call('SREM', queue .. 'stalled', id)
     seat(lane, id)
+  elseif wasSent and call('EXISTS', queue .. id) == 1 then
+    -- It may have begun something as this agent.
+    call('HSET', queue .. id, 'lk:agent', agent)
   end
   for _, each in ipairs({ lane, id, agent, wasSent and 1 or 0 }) do freed[#freed + 1] = each end
 end
