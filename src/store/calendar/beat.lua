@@ -53,7 +53,12 @@ local mine = {}
 for _, token in ipairs(cjson.decode(ARGV[6])) do mine[whole(token)] = true end
 for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'acting', '-inf', text(now - 2000), 'LIMIT', 0, 100)) do
   local held = call('HMGET', stateKey(agent), 'lane', 'job', 'pod', 'sent', 'next', 'token')
-  if held[3] == pod and not mine[held[6]] then takeFrom(agent, held[1], held[2], held[4], held[5]) end
+  if held[3] == pod and not mine[held[6]] then
+    takeFrom(agent, held[1], held[2], held[4], held[5])
+  elseif held[3] then
+    -- Whoever holds something was alive: were it forgotten, nobody would see it die.
+    call('ZADD', U .. 'agent-pods', 'NX', text(now), held[3])
+  end
 end
 
 for _, lane in ipairs(lanes) do takeIn(lane, 100) end
