@@ -66,17 +66,18 @@ for _, lane in ipairs(lanes) do takeIn(lane, 100) end
 -- Keys that were lost: whoever is registered stands somewhere.
 local placed = call('ZCARD', U .. 'windows') + call('ZCARD', U .. 'idle') + call('ZCARD', U .. 'acting')
 if placed ~= call('HLEN', U .. 'agents') then
-  for _, agent in ipairs(call('HKEYS', U .. 'agents')) do
+  local all = call('HKEYS', U .. 'agents')
+  for _, set in ipairs({ 'windows', 'idle', 'acting' }) do
+    for _, agent in ipairs(call('ZRANGE', U .. set, 0, -1)) do
+      if call('HEXISTS', U .. 'agents', agent) == 0 then all[#all + 1] = agent end
+    end
+  end
+  for _, agent in ipairs(all) do
     local isActing = call('HEXISTS', stateKey(agent), 'token') == 1
     if isActing then call('ZADD', U .. 'acting', 'NX', text(now), agent)
     else
       call('ZREM', U .. 'acting', agent)
       put(agent)
-    end
-  end
-  for _, set in ipairs({ 'windows', 'idle' }) do
-    for _, agent in ipairs(call('ZRANGE', U .. set, 0, -1)) do
-      if call('HEXISTS', U .. 'agents', agent) == 0 then call('ZREM', U .. set, agent) end
     end
   end
 end

@@ -62,9 +62,13 @@ end
 -- Where an agent that nobody holds is looked for: among the windows while there is work for it, among the idle otherwise.
 local function put(agent)
   if call('HEXISTS', U .. 'agents', agent) == 0 then
-    call('ZREM', U .. 'windows', agent)
-    call('ZREM', U .. 'idle', agent)
-    return
+    if call('SISMEMBER', U .. 'agents-removed', agent) == 1 then
+      call('ZREM', U .. 'windows', agent)
+      call('ZREM', U .. 'idle', agent)
+      return
+    end
+    -- Nobody removed it: the list was lost.
+    call('HSET', U .. 'agents', agent, cjson.encode({ at = math.floor(now), by = 'loss' }))
   end
   local isWanted = hasWork(agent)
   call('ZADD', U .. (isWanted and 'windows' or 'idle'), text(nextOf(agent)), agent)
