@@ -191,7 +191,6 @@ local function free(agent, fields)
   call('ZREM', U .. 'acting', agent)
   call('HDEL', stateKey(agent), 'lane', 'job', 'pod', 'token', 'sent', 'claimed')
   if #fields > 0 then call('HSET', stateKey(agent), unpack(fields)) end
-  if call('HEXISTS', U .. 'agents', agent) == 0 then call('DEL', stateKey(agent)) end
   return put(agent)
 end
 
