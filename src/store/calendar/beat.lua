@@ -11,7 +11,7 @@
 -- { 'ok', [agent, ms until it opens …] of those this pod is to look after, [lane, job, agent, 1 if it was sent …] taken from the dead }.
 local pod, lanes = ARGV[1], cjson.decode(ARGV[2])
 local deadMs, silentMs, aheadMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-if not isKnown() then return { 'gone' } end
+if not isKnown(lanes) then return { 'gone' } end
 call('ZADD', U .. 'agent-pods', text(now), pod)
 
 local freed = {}

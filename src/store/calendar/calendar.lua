@@ -195,7 +195,8 @@ local function free(agent, fields)
 end
 
 -- Of this run of Redis, and known: otherwise whoever asks registers again, and tells what it knows.
-local function isKnown()
+local function isKnown(lanes)
+  for _, lane in ipairs(lanes) do if not cooldowns[lane] then return false end end
   local state = call('HMGET', U .. 'agent-state', 'born', 'run')
   if not state[1] then return false end
   local ok, info = pcall(call, 'INFO', 'server')

@@ -6,7 +6,7 @@
 -- Answers { 'job', BullMQ's reply, agent, token, ms until it opens, ms the job has waited,
 -- 1 if there may be more }, { 'other', lane }, { 'gone' } or { 'none' }.
 local lane, pod, leadMs, yields = ARGV[#ARGV - 6], ARGV[#ARGV - 5], tonumber(ARGV[#ARGV - 4]), ARGV[#ARGV - 3]
-if not isKnown() then return { 'gone' } end
+if not isKnown({ lane }) then return { 'gone' } end
 local queue = Q .. lane .. ':'
 takeIn(lane, 100)
 local meta = call('HMGET', queue .. 'meta', 'paused', 'concurrency')
