@@ -82,6 +82,14 @@ if placed ~= call('HLEN', U .. 'agents') then
   end
 end
 
+-- Work for anybody, while those that were called for it went elsewhere: whoever has nothing to do is called.
+for _, lane in ipairs(laneList) do
+  if call('EXISTS', lineOf(lane)) == 1 then
+    for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'idle', '-inf', text(now + aheadMs), 'LIMIT', 0, 64)) do lineUpIdle(agent) end
+    break
+  end
+end
+
 local open = {}
 local soon = call('ZRANGEBYSCORE', U .. 'windows', '-inf', text(now + aheadMs), 'WITHSCORES', 'LIMIT', 0, 256)
 for i = 1, #soon, 2 do

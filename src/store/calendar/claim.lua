@@ -15,30 +15,35 @@ local closed = tonumber(call('HGET', U .. 'agent-state', 'closed') or 0)
 if closed > now then return { 'none' } end
 
 local anyId, anyScore = head(lane)
-local seen = call('ZRANGEBYSCORE', U .. 'windows', '-inf', text(now + leadMs), 'WITHSCORES', 'LIMIT', 0, 64)
 local best
 local count = 0
-for i = 1, #seen, 2 do
-  local agent, opensAt = seen[i], tonumber(seen[i + 1])
-  local id, score, line = anyId, anyScore, lineOf(lane)
-  local ownId, ownScore = head(lane, agent)
-  if ownId and (not id or ownScore < score) then id, score, line = ownId, ownScore, lineOf(lane, agent) end
-  if id then
-    count = count + 1
-    local isOpen = opensAt <= now
-    -- The open before the opening, the first in line before the others, and of two alike the one with the better success.
-    local ok = isOpen and (tonumber(call('HGET', stateKey(agent), 'ok')) or 1) or 0
-    local isBetter = not best or (isOpen and not best.isOpen)
-    if best and isOpen == best.isOpen then
-      isBetter = score < best.score or (score == best.score and (isOpen and ok > best.ok or opensAt < best.opensAt and ok == best.ok))
+local from = 0
+repeat
+  local seen = call('ZRANGEBYSCORE', U .. 'windows', '-inf', text(now + leadMs), 'WITHSCORES', 'LIMIT', from, 64)
+  for i = 1, #seen, 2 do
+    local agent, opensAt = seen[i], tonumber(seen[i + 1])
+    local id, score, line = anyId, anyScore, lineOf(lane)
+    local ownId, ownScore = head(lane, agent)
+    if ownId and (not id or ownScore < score) then id, score, line = ownId, ownScore, lineOf(lane, agent) end
+    if id then
+      count = count + 1
+      local isOpen = opensAt <= now
+      -- The open before the opening, the first in line before the others, and of two alike the one with the better success.
+      local ok = isOpen and (tonumber(call('HGET', stateKey(agent), 'ok')) or 1) or 0
+      local isBetter = not best or (isOpen and not best.isOpen)
+      if best and isOpen == best.isOpen then
+        isBetter = score < best.score or (score == best.score and (isOpen and ok > best.ok or opensAt < best.opensAt and ok == best.ok))
+      end
+      if isBetter then
+        best = { agent = agent, opensAt = opensAt, id = id, score = score, line = line, ok = ok, isOpen = isOpen }
+      end
+    elseif not hasWork(agent) then
+      put(agent)
     end
-    if isBetter then
-      best = { agent = agent, opensAt = opensAt, id = id, score = score, line = line, ok = ok, isOpen = isOpen }
-    end
-  elseif not hasWork(agent) then
-    put(agent)
   end
-end
+  -- Windows that only others have work for may lie before it.
+  from = from + 64
+until best or #seen < 128
 if not best then return { 'none' } end
 -- Its state may have been lost since, or an operator moved it: the field is the truth.
 local opensAt = nextOf(best.agent)
@@ -71,6 +76,8 @@ if type(reply) ~= 'table' or reply[2] ~= best.id then
   seat(lane, best.id)
   return { 'none' }
 end
+-- It went to a job that waited for this agent alone: who waits for anybody calls another.
+local isRungForAny = anyId and anyId ~= best.id and wakeAnyIdle()
 local token = call('HINCRBY', U .. 'agent-state', 'token', 1)
 -- The first of all, or after a loss: it must be none that was given before, and there are fewer than one in a millisecond.
 if token < now then
@@ -80,4 +87,4 @@ end
 call('ZREM', U .. 'windows', best.agent)
 call('ZADD', U .. 'acting', text(now), best.agent)
 call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', whole(token), 'claimed', text(now))
-return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), count > 1 and 1 or 0 }
+return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), (count > 1 or isRungForAny) and 1 or 0 }
