@@ -8,6 +8,7 @@ import {
   type Calendar,
   type Claimed,
   DEAD_MS,
+  type Holding,
   type Release,
   SILENT_MS,
 } from '../store/calendar/calendar.ts';
@@ -58,7 +59,7 @@ export class AgentDesk implements AgentHome {
   readonly #options: AgentDeskOptions;
   readonly #lanes = new Map<string, { cooldownMs: number; wake: () => void; yieldedMono: number }>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
-  readonly #holds = new Map<number, { hold: AgentHold; lose: () => void }>();
+  readonly #holds = new Map<number, { hold: AgentHold; lane: string; job: string; lose: () => void }>();
   /** By the monotonic clock: until when an agent this pod released may not act. */
   readonly #opens = new Map<string, number>();
   #beat: NodeJS.Timeout | undefined;
@@ -118,7 +119,8 @@ export class AgentDesk implements AgentHome {
   }
 
   keep(hold: AgentHold, lose: () => void): void {
-    this.#holds.set(hold.token, { hold, lose });
+    const held = this.#holds.get(hold.token);
+    if (held) held.lose = lose;
   }
 
   async release<T>(
@@ -166,7 +168,7 @@ export class AgentDesk implements AgentHome {
     }
     if (claimed.kind !== 'job') return undefined;
     const hold = new AgentHold(this, claimed.claim, this.clock.mono());
-    this.#holds.set(hold.token, { hold, lose: () => {} });
+    this.#holds.set(hold.token, { hold, lane: laneQueue.lane.name, job: claimed.job.id, lose: () => {} });
     return { job: claimed.job, nextAt: 0, hold, hasMore: claimed.hasMore };
   }
 
@@ -202,7 +204,7 @@ export class AgentDesk implements AgentHome {
   async #register(): Promise<void> {
     const { calendar, agents, upstream, events } = this.#options;
     const lanes = Object.fromEntries([...this.#lanes].map(([name, { cooldownMs }]) => [name, cooldownMs]));
-    const isLost = await calendar.register(agents, lanes, this.#wasRegistered, this.#told());
+    const isLost = await calendar.register(agents, lanes, this.#wasRegistered, this.#told(), this.#holding());
     if (isLost && !this.#isRegistered) events.emit('agents.lost', { upstream });
     this.#isRegistered = true;
     this.#wasRegistered = true;
@@ -212,10 +214,13 @@ export class AgentDesk implements AgentHome {
   #told(): Record<string, number> {
     const told: Record<string, number> = {};
     for (const [agent, opensMono] of this.#opens) told[agent] = Math.max(0, opensMono - this.clock.mono());
-    // Of what acts now Redis may know nothing: then it waits for a whole cooldown.
-    const longestMs = Math.max(...[...this.#lanes.values()].map(({ cooldownMs }) => cooldownMs));
-    for (const { hold } of this.#holds.values()) told[hold.agent] = longestMs;
     return told;
+  }
+
+  /** What others may have by now is none of it. */
+  #holding(): Holding[] {
+    const ours = [...this.#holds.values()].filter(({ hold }) => this.clock.mono() < hold.untilMono);
+    return ours.map(({ hold: { token, agent }, lane, job }) => ({ token, agent, lane, job }));
   }
 
   #remember(agent: string, opensInMs: number): void {

@@ -7,11 +7,12 @@
 -- ARGV[4] silentMs nor a further one
 -- ARGV[5] aheadMs  windows that open within it are looked after
 -- ARGV[6] holding  JSON list of the tokens of what it claimed and has not given back
--- Answers { 'gone' } when nothing is known of the upstream, or
+-- ARGV[7] epoch    that its registration answered
+-- Answers { 'gone' } when it is to register again, or
 -- { 'ok', [agent, ms until it opens …] of those this pod is to look after, [lane, job, agent, 1 if it was sent …] taken from the dead }.
 local pod, lanes = ARGV[1], cjson.decode(ARGV[2])
 local deadMs, silentMs, aheadMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-if not isKnown(lanes) then return { 'gone' } end
+if not isKnown(lanes, ARGV[7]) then return { 'gone' } end
 call('ZADD', U .. 'agent-pods', text(now), pod)
 
 local freed = {}
@@ -55,6 +56,14 @@ for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'acting', '-inf', text(now - 2
   local held = call('HMGET', stateKey(agent), 'lane', 'job', 'pod', 'sent', 'next', 'token')
   if held[3] == pod and not mine[held[6]] then
     takeFrom(agent, held[1], held[2], held[4], held[5])
+  elseif not held[6] and held[5] then
+    -- Nobody named it.
+    free(agent, {})
+  elseif not held[6] then
+    -- Its claim was lost: whoever holds it registers, and names it.
+    nextOf(agent)
+    call('ZADD', U .. 'acting', text(now), agent)
+    call('HSET', U .. 'agent-state', 'epoch', whole(now * 1000))
   elseif held[3] then
     -- Whoever holds something was alive: were it forgotten, nobody would see it die.
     call('ZADD', U .. 'agent-pods', 'NX', text(now), held[3])

@@ -194,11 +194,11 @@ local function free(agent, fields)
   return put(agent)
 end
 
--- Of this run of Redis, and known: otherwise whoever asks registers again, and tells what it knows.
-local function isKnown(lanes)
+-- Of this run of Redis, and known since the loss of which whoever asks has told what it knows: otherwise it registers again.
+local function isKnown(lanes, epoch)
   for _, lane in ipairs(lanes) do if not cooldowns[lane] then return false end end
-  local state = call('HMGET', U .. 'agent-state', 'born', 'run')
-  if not state[1] then return false end
+  local state = call('HMGET', U .. 'agent-state', 'born', 'run', 'epoch')
+  if not state[1] or (epoch and state[3] ~= epoch) then return false end
   local ok, info = pcall(call, 'INFO', 'server')
   local run = ok and type(info) == 'string' and info:match('run_id:(%x+)') or ''
   return state[2] == run

@@ -56,6 +56,14 @@ export interface Released {
   isWanted: boolean;
 }
 
+/** What a pod claimed and has not given back. */
+export interface Holding {
+  token: number;
+  agent: string;
+  lane: string;
+  job: string;
+}
+
 export interface Watch {
   agent: string;
   opensInMs: number;
@@ -105,6 +113,8 @@ export class Calendar {
   readonly #keys: Keys;
   readonly #tag: string;
   readonly #pod: string;
+  /** Of what is known in Redis, since when this pod told what it knows. */
+  #epoch = '';
 
   constructor(redis: Redis, keys: Keys, tag: string, pod: string) {
     this.#redis = redis;
@@ -119,9 +129,13 @@ export class Calendar {
     lanes: Record<string, number>,
     wasKnown: boolean,
     told: Record<string, number>,
+    holding: readonly Holding[] = [],
   ): Promise<boolean> {
-    const given = [JSON.stringify(agents), JSON.stringify(lanes), wasKnown ? 1 : 0, JSON.stringify(told), CLOSED_MS];
-    return (await this.#run('register', given)) === 1;
+    const known = [JSON.stringify(agents), JSON.stringify(lanes), wasKnown ? 1 : 0, JSON.stringify(told), CLOSED_MS];
+    const given = [...known, this.#pod, JSON.stringify(holding)];
+    const [isLost, epoch] = (await this.#run('register', given)) as [number, string];
+    this.#epoch = epoch;
+    return isLost === 1;
   }
 
   /** Undefined: register again. */
@@ -129,7 +143,15 @@ export class Calendar {
     lanes: readonly string[],
     holding: readonly number[],
   ): Promise<{ watch: Watch[]; freed: Freed[] } | undefined> {
-    const given = [this.#pod, JSON.stringify(lanes), DEAD_MS, SILENT_MS, AHEAD_MS, JSON.stringify(holding)];
+    const given = [
+      this.#pod,
+      JSON.stringify(lanes),
+      DEAD_MS,
+      SILENT_MS,
+      AHEAD_MS,
+      JSON.stringify(holding),
+      this.#epoch,
+    ];
     const [kind, open = [], freed = []] = (await this.#run('beat', given)) as [string, string[]?, (string | number)[]?];
     if (kind === 'gone') return undefined;
     return {
