@@ -54,6 +54,15 @@ export interface Events {
   'job.stalled': JobRef;
   /** Its pod died or froze: others may have the agent again. `wasSent`: the job stays where it is until its lock runs out. */
   'agent.freed': JobRef & { upstream: string; agent: string; wasSent: boolean };
+  /** Somebody registered it, took it away, or moved its window while everything runs; instants are those of its window. */
+  'agent.ordered': {
+    upstream: string;
+    agent: string;
+    order: 'add' | 'remove' | 'mark' | 'clear';
+    reason: string | null;
+    beforeAt: number | null;
+    afterAt: number | null;
+  };
   /** Redis lost what was known of them: nobody acts before it is surely in order. */
   'agents.lost': { upstream: string };
   /** `who` ordered it, when that is not who writes it: an active job is cancelled by its pod. */
@@ -152,6 +161,7 @@ export const EVENT_CATALOGUE = {
   'limit.drift': { level: 'warn', journal: true },
   'limit.lost': { level: 'error', journal: true },
   'agent.freed': { level: 'warn', journal: true },
+  'agent.ordered': { level: 'info', journal: true },
   'agents.lost': { level: 'error', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },

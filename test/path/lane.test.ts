@@ -74,7 +74,16 @@ describe('a lane', () => {
 
   it('is frozen, all the way down', () => {
     const lane = define({ name: 'a', upstream: api, retry: {}, done: {}, dead: {}, agent: { cooldown: '2h' } });
-    const parts = [lane, lane.agent, lane.retry, lane.retry.backoffMs, lane.done, lane.dead, lane.unbuilt, lane.upstream];
+    const parts = [
+      lane,
+      lane.agent,
+      lane.retry,
+      lane.retry.backoffMs,
+      lane.done,
+      lane.dead,
+      lane.unbuilt,
+      lane.upstream,
+    ];
     for (const part of parts) expect(Object.isFrozen(part)).toBe(true);
     const byDefault = define({ name: 'a' });
     for (const part of [byDefault.retry, byDefault.retry.backoffMs, byDefault.done, byDefault.dead]) {

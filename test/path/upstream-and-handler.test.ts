@@ -43,7 +43,8 @@ describe('an upstream', () => {
     });
     expect(upstream.agents).toEqual(['a01', 'bob@example.com']);
     expect(upstream).toMatchObject({ baseUrl: 'https://h:1/v2', pins: { 'X-Api-Version': 'a' }, idempotency: false });
-    for (const part of [upstream, upstream.pins, upstream.agents, upstream.unbuilt]) expect(Object.isFrozen(part)).toBe(true);
+    for (const part of [upstream, upstream.pins, upstream.agents, upstream.unbuilt])
+      expect(Object.isFrozen(part)).toBe(true);
     expect(isUpstream(upstream)).toBe(true);
     expect(isUpstream(lane)).toBe(false);
   });
