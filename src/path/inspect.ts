@@ -12,6 +12,7 @@ import type { LimitsSeen } from './limit-look.ts';
 import { findLimitWait, findParkedWait, type LimitWait, sayLimitWait, untilOf } from './limit-wait.ts';
 import { type PauseSeen, sayPause } from './pause.ts';
 import { parseStacks, readStack, type StackFacts } from './stack.ts';
+import { sayWindowWait, type WindowWait } from './window-wait.ts';
 
 export type LaneCounts = Record<'waiting' | 'delayed' | 'active' | 'done' | 'dead', number> & { isPaused: boolean };
 
@@ -159,6 +160,8 @@ export interface Why {
   alarms?: string[];
   /** Of a job that waits for permits of its upstream's limits: what is in use by whom, what holds, who waits before. */
   limit?: LimitWait;
+  /** Of a job that waits for an agent's window: which opens next and when, and how many go before it. */
+  window?: WindowWait;
 }
 
 interface CancelAsked {
@@ -174,6 +177,8 @@ export interface Standing {
   alarms?: string[];
   /** Its upstream's, while the job waits. */
   limits?: LimitsSeen;
+  /** Of the agent it waits for, while it does. */
+  window?: WindowWait | undefined;
 }
 
 /** Why is this job where it is, and until when? `pods` is how many run its lane now. */
@@ -185,7 +190,7 @@ export async function explainJob(
   readStanding: (job: JobView) => Promise<Standing> = async () => ({}),
 ): Promise<Why> {
   const job = await showJob(laneQueue, id);
-  const { pause, cancel, alarms, limits } = await readStanding(job);
+  const { pause, cancel, alarms, limits, window } = await readStanding(job);
   const base = {
     lane: job.lane,
     job: id,
@@ -224,6 +229,11 @@ export async function explainJob(
     }
     case 'parked':
     case 'scheduled': {
+      if (window && job.gate === 'cooldown') {
+        const { place, untilAt } = window;
+        const nobody = pods === 0 ? '; no running pod has this lane' : '';
+        return { ...base, place, untilAt, because: `${sayWindowWait(window)}${nobody}`, window };
+      }
       const because = job.reason ?? 'it was added for that instant';
       if (!limits || job.gate !== 'limit') return { ...base, because };
       const limit = findParkedWait(limits);

@@ -8,6 +8,7 @@ import { JOB_STATES } from '../../path/job-state.ts';
 import { lookAtLimits } from '../../path/limit-look.ts';
 import { readPause, sayPause } from '../../path/pause.ts';
 import type { AddOptions } from '../../path/producer.ts';
+import { readWindowWait } from '../../path/window-wait.ts';
 import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
 import { toRow } from './job-row.ts';
@@ -43,8 +44,11 @@ export function addJobCommands(program: Command): void {
         hint(`${lane.name}: ${added.state}; ${expectation()}`);
 
         function expectation(): string {
-          if (added.state !== 'waiting')
-            return added.startsAt ? `starts at ${when(added.startsAt, systemClock.now())}` : 'it was added before';
+          if (added.state !== 'waiting' && added.startsAt)
+            return `starts at ${when(added.startsAt, systemClock.now())}`;
+          if (added.isRepeat) return 'it was added before';
+          if (added.state === 'parked')
+            return `nobody knows when it starts: see 'lanekeeper why ${lane.name} ${added.id}'`;
           if (counts.isPaused) return 'starts when the lane is resumed';
           if (pods.length === 0) return "starts when a pod runs this lane: 'lanekeeper up' or 'lanekeeper worker'";
           return isNext ? 'starts now' : `starts after ${Math.max(counts.waiting - 1, 0)} others`;
@@ -82,6 +86,7 @@ export function addJobCommands(program: Command): void {
         ...((job.state === 'waiting' || job.gate === 'limit') && lane.upstream?.limits
           ? { limits: await lookAtLimits(redis, keys, lane.upstream, job.agent ?? undefined) }
           : {}),
+        ...(job.gate === 'cooldown' ? { window: await readWindowWait(laneQueue, keys, id) } : {}),
       }));
       if (options.json) return sayJson(why);
       const nowAt = systemClock.now();
