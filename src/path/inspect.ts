@@ -209,9 +209,8 @@ export async function explainJob(
     case 'waiting': {
       const [place, counts] = await Promise.all([placeInLine(laneQueue, id), countJobs(laneQueue)]);
       const waits = { ...base, place, sinceAt: job.enqueuedAt };
-      if (counts.isPaused)
-        return { ...waits, gate: 'pause', because: pause === undefined ? 'the lane is paused' : sayPause(pause) };
-      if (pods === 0) return { ...waits, because: 'no running pod has this lane' };
+      if (counts.isPaused) return { ...waits, gate: 'pause', because: sayPaused(pause) };
+      if (pods === 0) return { ...waits, because: NO_POD };
       const limit = limits && findLimitWait(limits, lane);
       if (limits && limit)
         return {
@@ -231,8 +230,11 @@ export async function explainJob(
     case 'scheduled': {
       if (window && job.gate === 'cooldown') {
         const { place, untilAt } = window;
-        const nobody = pods === 0 ? '; no running pod has this lane' : '';
-        return { ...base, place, untilAt, because: `${sayWindowWait(window)}${nobody}`, window };
+        const waits = { ...base, place, window };
+        if ((await countJobs(laneQueue)).isPaused)
+          return { ...waits, gate: 'pause', untilAt: null, because: sayPaused(pause) };
+        if (pods === 0) return { ...waits, untilAt: null, because: NO_POD };
+        return { ...waits, untilAt, because: sayWindowWait(window) };
       }
       const because = job.reason ?? 'it was added for that instant';
       if (!limits || job.gate !== 'limit') return { ...base, because };
@@ -253,6 +255,12 @@ export async function explainJob(
     case 'dead':
       return { ...base, sinceAt: job.finishedAt, because: `${job.class ?? 'failed'}: ${job.reason}` };
   }
+}
+
+const NO_POD = 'no running pod has this lane';
+
+function sayPaused(pause: PauseSeen | undefined): string {
+  return pause === undefined ? 'the lane is paused' : sayPause(pause);
 }
 
 /** Wait list: fetched from its right end, all of it before the prioritized set. */

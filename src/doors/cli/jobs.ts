@@ -17,6 +17,8 @@ import { hint, paint, printable, say, sayFacts, sayJson, sayTable, warn, when } 
 import { openSession } from './session.ts';
 import { readStandardInput } from './standard-input.ts';
 
+const NO_POD = "starts when a pod runs this lane: 'lanekeeper up' or 'lanekeeper worker'";
+
 export function addJobCommands(program: Command): void {
   laneCommand(program, 'add', 'put a job into a lane; prints its id and when it should start')
     .argument('<json>', "the payload as JSON, or '-' to read it from standard input")
@@ -37,20 +39,23 @@ export function addJobCommands(program: Command): void {
         const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
         const free = pods.length * lane.concurrency - counts.active;
         const isNext = added.state === 'waiting' && !counts.isPaused && counts.waiting <= Math.max(free, 0);
-        const startsAt = added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null);
+        const isStuck = added.state === 'parked' && (counts.isPaused || pods.length === 0);
+        const startsAt = isStuck ? null : (added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null));
         if (options.json)
           return sayJson({ ...added, lane: lane.name, startsAt, waiting: counts.waiting, pods: pods.length });
         say(added.id);
         hint(`${lane.name}: ${added.state}; ${expectation()}`);
 
         function expectation(): string {
+          if (added.isRepeat && !added.startsAt) return 'it was added before';
+          if (added.state === 'parked' && counts.isPaused) return 'starts when the lane is resumed';
+          if (added.state === 'parked' && pods.length === 0) return NO_POD;
           if (added.state !== 'waiting' && added.startsAt)
             return `starts at ${when(added.startsAt, systemClock.now())}`;
-          if (added.isRepeat) return 'it was added before';
           if (added.state === 'parked')
             return `nobody knows when it starts: see 'lanekeeper why ${lane.name} ${added.id}'`;
           if (counts.isPaused) return 'starts when the lane is resumed';
-          if (pods.length === 0) return "starts when a pod runs this lane: 'lanekeeper up' or 'lanekeeper worker'";
+          if (pods.length === 0) return NO_POD;
           return isNext ? 'starts now' : `starts after ${Math.max(counts.waiting - 1, 0)} others`;
         }
       },
