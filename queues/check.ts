@@ -1,4 +1,4 @@
-// Looks at a draft before anybody else does, and gives it to the agent that will post it.
+// Looks at a draft before anybody else does, and hands it to whoever may post it first.
 
 import { defineLane } from 'lanekeeper';
 import { z } from 'zod';

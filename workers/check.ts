@@ -4,10 +4,9 @@ import { check } from '../queues/check.ts';
 import { publish } from '../queues/publish.ts';
 
 const Answer = z.object({ quality: z.object({ score: z.number() }) });
-const AGENTS = ['a01', 'a02', 'a03', 'a04'];
 
 export const checker = handle(check, {
-  async run({ payload: { item, title, body } }, ctx) {
+  async run({ payload: { title, body } }, ctx) {
     if (body.trim() === '') return dead('a draft without a body');
     // Nice to have: while the model is away, drafts go out without its opinion.
     const score = await ctx.optional(
@@ -22,7 +21,8 @@ export const checker = handle(check, {
       },
       null,
     );
-    await ctx.add(publish, { title, body }, { agent: AGENTS[item % AGENTS.length] });
+    // For any agent: it goes to the one whose window is open, or opens first.
+    await ctx.add(publish, { title, body });
     return { score };
   },
 });

@@ -7,7 +7,7 @@ export const publisher = handle(publish, {
   async run({ payload, agent }, ctx) {
     const answer = await ctx.fetch('/posts', {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(agent ? { 'x-agent': agent } : {}) },
+      headers: { 'content-type': 'application/json', 'x-agent': String(agent) },
       body: JSON.stringify(payload),
     });
     const { id } = (await answer.json()) as { id: string };

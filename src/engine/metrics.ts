@@ -58,6 +58,7 @@ export function createMetrics(version: string): Metrics {
   const alarms = counter('alarms_total', 'Alarms raised, each once when it began', ['alarm', 'lane']);
   const duration = histogram('job_duration_seconds', 'From the start of an attempt to its settle');
   const wait = histogram('job_wait_seconds', 'From being added to the start of the first attempt');
+  const windowWait = histogram('window_wait_seconds', "From a window's opening to its act, while work waited for it");
   const limitWait = histogram('limit_wait_seconds', 'From asking for a permit to having it', 'upstream');
   const build = new Gauge({ name: 'lanekeeper_build_info', help: 'Version', labelNames: ['version'], registers });
   build.set({ version }, 1);
@@ -81,6 +82,7 @@ export function createMetrics(version: string): Metrics {
       events.on('job.buried', ({ lane, class: ofClass }) => dead.add(lane, ofClass));
       events.on('step.degraded', ({ lane, class: ofClass }) => degraded.add(lane, ofClass));
       events.on('dead.expired', ({ lane, count, why }) => expired.addMany(count, lane, why));
+      events.on('window.used', ({ lane, waitedMs }) => windowWait.observe(lane, waitedMs / 1_000));
       events.on('permit.granted', ({ upstream, waitedMs }) => limitWait.observe(upstream, waitedMs / 1_000));
       events.on('attempt.lost', ({ lane }) => lockLost.add(lane));
       events.on('settle.refused', ({ lane }) => refused.add(lane));

@@ -2,7 +2,7 @@
 // work and no pod, a pod fell silent. Any process that knows the lanes may look, one does it for all; each thing is told once
 // when it begins and once when it is over.
 
-import { readHeads } from '../path/heads.ts';
+import { readHeads, readLined } from '../path/heads.ts';
 import type { Lane } from '../path/lane.ts';
 import { forgetStalePause } from '../path/pause.ts';
 import type { Redis } from '../store/connect.ts';
@@ -79,11 +79,13 @@ export async function lookForOverdue({ redis, keys, clock, events, lanes }: Over
         events.emit('lane.overparked', { lane: of, job: late.job, lateMs }),
       );
 
-    if (!oldest || running > 0 || isPaused)
+    const waiting = oldest ?? (lane.agent && running === 0 ? await readLined(laneQueue) : undefined);
+    const waitsMs = waiting ? nowAt - waiting.sinceAt : 0;
+    if (!waiting || running > 0 || isPaused)
       await end('lane.unattended', of, (forMs) => events.emit('lane.attended', { lane: of, forMs }));
-    else if (ageMs > UNATTENDED_MS)
-      await begin({ name: 'lane.unattended', of, job: oldest.job, sinceAt: nowAt }, () =>
-        events.emit('lane.unattended', { lane: of, job: oldest.job, ageMs }),
+    else if (waitsMs > UNATTENDED_MS)
+      await begin({ name: 'lane.unattended', of, job: waiting.job, sinceAt: nowAt }, () =>
+        events.emit('lane.unattended', { lane: of, job: waiting.job, ageMs: waitsMs }),
       );
     if (!isPaused) await forgetStalePause(laneQueue, keys, clock.now());
   }

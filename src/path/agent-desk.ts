@@ -8,6 +8,7 @@ import {
   type Calendar,
   type Claimed,
   DEAD_MS,
+  type Holding,
   type Release,
   SILENT_MS,
 } from '../store/calendar/calendar.ts';
@@ -58,7 +59,7 @@ export class AgentDesk implements AgentHome {
   readonly #options: AgentDeskOptions;
   readonly #lanes = new Map<string, { cooldownMs: number; wake: () => void; yieldedMono: number }>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
-  readonly #holds = new Map<number, { hold: AgentHold; lose: () => void }>();
+  readonly #holds = new Map<number, { hold: AgentHold; lane: string; job: string; lose: () => void }>();
   /** By the monotonic clock: until when an agent this pod released may not act. */
   readonly #opens = new Map<string, number>();
   #beat: NodeJS.Timeout | undefined;
@@ -110,13 +111,16 @@ export class AgentDesk implements AgentHome {
     await this.#beating;
   }
 
-  /** Told before the request is written: in this turn, over a connection that keeps order. */
-  sent(hold: AgentHold): void {
-    this.#options.calendar.sent(hold.agent).catch((error) => this.#complain('say that an agent acts', error));
+  /** Asked before the request is written: in this turn, over a connection that keeps order. */
+  async sent(hold: AgentHold): Promise<boolean> {
+    const isOurs = await this.#options.calendar.sent(hold.agent, hold.token);
+    if (!isOurs) this.#holds.get(hold.token)?.lose();
+    return isOurs;
   }
 
   keep(hold: AgentHold, lose: () => void): void {
-    this.#holds.set(hold.token, { hold, lose });
+    const held = this.#holds.get(hold.token);
+    if (held) held.lose = lose;
   }
 
   async release<T>(
@@ -129,7 +133,13 @@ export class AgentDesk implements AgentHome {
     const { reply, released } = await this.#options.calendar.release(laneQueue, job, release, move);
     this.#holds.delete(hold.token);
     const { opensInMs } = released;
-    if (opensInMs !== undefined) {
+    if (opensInMs === undefined) {
+      // Others have the agent, or Redis forgot the claim: it acted all the same, which must be known before it acts again.
+      if (release.costMs !== null) {
+        this.#remember(hold.agent, release.costMs - release.agoMs);
+        this.#isRegistered = false;
+      }
+    } else {
       this.#remember(hold.agent, opensInMs);
       if (released.isWanted && opensInMs < AHEAD_MS) this.#watch(hold.agent, opensInMs);
     }
@@ -145,7 +155,11 @@ export class AgentDesk implements AgentHome {
     // A pod that Redis may think dead claims nothing: it could not begin it.
     if (this.#isStopped || this.clock.mono() > this.#freshMono + DEAD_MS / 2) return undefined;
     const mayYield = this.clock.mono() - lane.yieldedMono > YIELD_MS * 2;
-    const claimed: Claimed = await this.#options.calendar.claim(laneQueue, token, LEAD_MS, mayYield);
+    const { calendar } = this.#options;
+    let claimed: Claimed = await calendar.claim(laneQueue, token, LEAD_MS, mayYield);
+    // A lane that this pod does not run: its own pods see to it.
+    const isForeign = claimed.kind === 'other' && !this.#lanes.has(claimed.lane);
+    if (isForeign) claimed = await calendar.claim(laneQueue, token, LEAD_MS, false);
     if (claimed.kind === 'gone') void this.once();
     if (claimed.kind === 'other') {
       lane.yieldedMono = this.clock.mono();
@@ -154,7 +168,7 @@ export class AgentDesk implements AgentHome {
     }
     if (claimed.kind !== 'job') return undefined;
     const hold = new AgentHold(this, claimed.claim, this.clock.mono());
-    this.#holds.set(hold.token, { hold, lose: () => {} });
+    this.#holds.set(hold.token, { hold, lane: laneQueue.lane.name, job: claimed.job.id, lose: () => {} });
     return { job: claimed.job, nextAt: 0, hold, hasMore: claimed.hasMore };
   }
 
@@ -190,7 +204,7 @@ export class AgentDesk implements AgentHome {
   async #register(): Promise<void> {
     const { calendar, agents, upstream, events } = this.#options;
     const lanes = Object.fromEntries([...this.#lanes].map(([name, { cooldownMs }]) => [name, cooldownMs]));
-    const isLost = await calendar.register(agents, lanes, this.#wasRegistered, this.#told());
+    const isLost = await calendar.register(agents, lanes, this.#wasRegistered, this.#told(), this.#holding());
     if (isLost && !this.#isRegistered) events.emit('agents.lost', { upstream });
     this.#isRegistered = true;
     this.#wasRegistered = true;
@@ -201,6 +215,12 @@ export class AgentDesk implements AgentHome {
     const told: Record<string, number> = {};
     for (const [agent, opensMono] of this.#opens) told[agent] = Math.max(0, opensMono - this.clock.mono());
     return told;
+  }
+
+  /** What others may have by now is none of it. */
+  #holding(): Holding[] {
+    const ours = [...this.#holds.values()].filter(({ hold }) => this.clock.mono() < hold.untilMono);
+    return ours.map(({ hold: { token, agent }, lane, job }) => ({ token, agent, lane, job }));
   }
 
   #remember(agent: string, opensInMs: number): void {

@@ -2,12 +2,11 @@
 // the pod, for the last milliseconds until the window opens, and knows until when it may still send.
 
 import type { IQueueBackend } from 'bullmq';
-import { chargeFor } from '../policies/charge.ts';
+import { type ActTerms, chargeFor } from '../policies/charge.ts';
 import type { Claim, Release } from '../store/calendar/calendar.ts';
 import { type FetchedJob, type LaneQueue, returnJob } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
 import type { Outcome } from '../words/outcome.ts';
-import type { Attempt } from './attempt.ts';
 
 /** A timer is late by up to a millisecond; the rest is waited for by asking the loop again and again. 1.1 ms was the best of those tried. */
 const SPIN_MS = 1.1;
@@ -20,7 +19,7 @@ export interface AgentHome {
   readonly mayGoOnUntilMono: number;
   keep(hold: AgentHold, lose: () => void): void;
   forget(hold: AgentHold): void;
-  sent(hold: AgentHold): void;
+  sent(hold: AgentHold): Promise<boolean>;
   release<T>(
     hold: AgentHold,
     laneQueue: LaneQueue,
@@ -30,27 +29,39 @@ export interface AgentHome {
   ): Promise<T>;
 }
 
+/** What it must know of its attempt. */
+export interface Acting {
+  readonly id: string;
+  readonly lane: { readonly name: string; readonly agent: ActTerms | undefined };
+  /** A step of it stands in its job. */
+  readonly hasKept: boolean;
+}
+
 export class AgentHold {
   readonly agent: string;
   readonly token: number;
   readonly opensMono: number;
   readonly #desk: AgentHome;
+  readonly #sinceMono: number;
   #wasSent = false;
+  /** Redis knows that something was sent: others leave its job alone for longer. */
+  #isMarked = false;
   #open = 0;
   #answeredMono: number | undefined;
   #asked: { untilAt: number; reason: string } | undefined;
 
   /** `repliedMono`: when the claim was known, which is no earlier than Redis's clock said. */
-  constructor(desk: AgentHome, { agent, token, opensInMs }: Claim, repliedMono: number) {
+  constructor(desk: AgentHome, { agent, token, opensInMs, waitedMs }: Claim, repliedMono: number) {
     this.#desk = desk;
     this.agent = agent;
     this.token = token;
     this.opensMono = repliedMono + opensInMs;
+    this.#sinceMono = Math.max(this.opensMono, repliedMono - waitedMs);
   }
 
   /** By the monotonic clock: from then on others may have the agent. */
   get untilMono(): number {
-    return this.#wasSent ? this.#desk.mayGoOnUntilMono : this.#desk.mayBeginUntilMono;
+    return this.#isMarked ? this.#desk.mayGoOnUntilMono : this.#desk.mayBeginUntilMono;
   }
 
   /** Calls back when others may have the agent. */
@@ -63,20 +74,29 @@ export class AgentHold {
     this.#desk.forget(this);
   }
 
-  /** Never early, whatever the clocks say: it counts from when the reply was here. */
-  async opens(): Promise<void> {
+  /**
+   * Never early, whatever the clocks say: it counts from when the reply was here. Answers for how long the window stood open, in ms,
+   * while there was a job for it.
+   */
+  async opens(): Promise<number> {
     const { clock } = this.#desk;
     const waitMs = this.opensMono - clock.mono() - SPIN_MS;
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     while (clock.mono() < this.opensMono) await new Promise((resolve) => setImmediate(resolve));
+    return clock.mono() - this.#sinceMono;
   }
 
-  /** A request goes out. */
+  /** A request is about to be written, in this turn: Redis hears of it over a connection that is written to first. */
   sending(): void {
     this.#open++;
     if (this.#wasSent) return;
     this.#wasSent = true;
-    this.#desk.sent(this);
+    this.#desk.sent(this).then(
+      (isOurs) => {
+        this.#isMarked = isOurs;
+      },
+      () => {}, // it counts as unknown until the pod itself has been silent for too long
+    );
   }
 
   /** Its answer has ended, or it came to nothing. */
@@ -110,7 +130,7 @@ export class AgentHold {
   /** Settles its job by `move` and gives the agent back, as one. */
   async release<T>(
     laneQueue: LaneQueue,
-    attempt: Attempt,
+    attempt: Acting,
     outcome: Outcome,
     move: (backend: IQueueBackend) => Promise<T>,
   ): Promise<T> {

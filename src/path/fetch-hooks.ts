@@ -84,13 +84,17 @@ export function createChecked(
 ): FetchDispatcher {
   return {
     dispatch(request, handler) {
-      let isOver = false;
+      let isOpen = false;
       const end = () => {
-        if (!isOver) ended();
-        isOver = true;
+        if (isOpen) ended();
+        isOpen = false;
       };
       const watcher: Watcher = {
-        beforeWrite: check,
+        beforeWrite() {
+          check();
+          begun();
+          isOpen = true;
+        },
         answered() {},
         mayReadAhead: () => false,
         hasRoom() {},
@@ -100,7 +104,6 @@ export function createChecked(
           return true;
         },
       };
-      begun();
       return (through ?? dispatcherOf(handler)).dispatch(request, watch(handler, watcher));
     },
   };

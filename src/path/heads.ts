@@ -42,6 +42,14 @@ export async function readHeads({ redis, backend }: LaneQueue, nowAt: number): P
   return { oldest, late, active, isPaused };
 }
 
+/** In a lane with agents: who waits for a window although nobody may be there to claim it. They lie among the delayed, due or not. */
+export async function readLined({ redis, backend, jobKey }: LaneQueue): Promise<Head | undefined> {
+  const [job] = await redis.zrange(backend.toKey('delayed'), '0', '0');
+  if (job === undefined) return undefined;
+  const [gate, since] = await redis.hmget(jobKey(job), JOB_FIELDS.gate, JOB_FIELDS.since);
+  return gate === 'cooldown' ? { job, sinceAt: Number(since) } : undefined;
+}
+
 /** As it was added: BullMQ sets the field `delay` to 0 once the job is due. */
 function delayOf(opts: string | null): number {
   try {

@@ -44,9 +44,7 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
     const signal = init.signal ? AbortSignal.any([ofAttempt, init.signal]) : ofAttempt;
 
     const check = () => refuseIfOver(attempt, 'fetch', path);
-    const own = init.dispatcher as FetchDispatcher | undefined;
-    // An agent's act begins before a permit is asked for, so that nothing is written of which nobody knows.
-    const through = hold ? createChecked(check, own, { begun: () => hold.sending(), ended: () => hold.ended() }) : own;
+    const through = init.dispatcher as FetchDispatcher | undefined;
     const permitted =
       permit &&
       createPermitted({
@@ -63,11 +61,14 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
         },
         lockedUntilMono: () => attempt.safeUntilMono,
       });
-    // Without a permit too: a pod may have been stopped between this line and the first byte.
-    const dispatcher = (permitted ?? (hold ? through : createChecked(check, own))) as RequestInit['dispatcher'];
+    // Without a permit too: a pod may have been stopped between this line and the first byte. An act begins with that byte: where
+    // nobody listens no agent has acted.
+    const act = hold && { begun: () => hold.sending(), ended: () => hold.ended() };
+    const dispatcher = permitted && !act ? permitted : createChecked(check, permitted ?? through, act);
     let answer: Response;
     try {
-      answer = await fetch(url, { redirect: 'manual', ...init, dispatcher, method, headers, signal });
+      const options = { redirect: 'manual', ...init, dispatcher, method, headers, signal } as RequestInit;
+      answer = await fetch(url, options);
     } catch (thrown) {
       // Cut by the end of its attempt, it is awaited by nobody: a rejection would be a stray one.
       if ((permit || hold) && attempt.ended === 'settled') return new Promise<never>(() => {});

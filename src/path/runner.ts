@@ -123,7 +123,13 @@ export function createRunner(options: RunnerOptions): RunJob {
       // The pod may have been stopped for longer than the lock lives: then another has the job.
       if (!attempt.isLocked()) attempt.end('lost', attemptOver(attempt, 'its lock ran out'));
       if (attempt.ended) return;
-      if (verdict.kind === 'admit' && attempt.hold) await attempt.hold.opens();
+      if (verdict.kind === 'admit' && attempt.hold) {
+        events.emit('window.used', {
+          lane: lane.name,
+          agent: attempt.hold.agent,
+          waitedMs: await attempt.hold.opens(),
+        });
+      }
       if (attempt.ended) return;
       if (verdict.kind === 'admit') crashPoint('before-handler');
       outcome =

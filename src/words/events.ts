@@ -54,6 +54,8 @@ export interface Events {
   'job.stalled': JobRef;
   /** Its pod died or froze: others may have the agent again. `wasSent`: the job stays where it is until its lock runs out. */
   'agent.freed': JobRef & { upstream: string; agent: string; wasSent: boolean };
+  /** An act begins: for so long its window stood open while there was a job for it. */
+  'window.used': { lane: string; agent: string; waitedMs: number };
   /** Somebody registered it, took it away, or moved its window while everything runs; instants are those of its window. */
   'agent.ordered': {
     upstream: string;
@@ -161,6 +163,7 @@ export const EVENT_CATALOGUE = {
   'limit.drift': { level: 'warn', journal: true },
   'limit.lost': { level: 'error', journal: true },
   'agent.freed': { level: 'warn', journal: true },
+  'window.used': { level: 'debug', journal: false },
   'agent.ordered': { level: 'info', journal: true },
   'agents.lost': { level: 'error', journal: true },
   'pod.started': { level: 'info', journal: true },

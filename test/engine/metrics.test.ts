@@ -30,6 +30,7 @@ const CONTRACT: Record<string, string[]> = {
   limit_in_use: ['upstream', 'limit'],
   limit_capacity: ['upstream', 'limit'],
   limit_wait_seconds: ['upstream'],
+  window_wait_seconds: ['lane'],
   redis_memory_ratio: [],
   build_info: ['version'],
 };

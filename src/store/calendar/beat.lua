@@ -7,11 +7,12 @@
 -- ARGV[4] silentMs nor a further one
 -- ARGV[5] aheadMs  windows that open within it are looked after
 -- ARGV[6] holding  JSON list of the tokens of what it claimed and has not given back
--- Answers { 'gone' } when nothing is known of the upstream, or
+-- ARGV[7] epoch    that its registration answered
+-- Answers { 'gone' } when it is to register again, or
 -- { 'ok', [agent, ms until it opens …] of those this pod is to look after, [lane, job, agent, 1 if it was sent …] taken from the dead }.
 local pod, lanes = ARGV[1], cjson.decode(ARGV[2])
 local deadMs, silentMs, aheadMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-if not isKnown() then return { 'gone' } end
+if not isKnown(lanes, ARGV[7]) then return { 'gone' } end
 call('ZADD', U .. 'agent-pods', text(now), pod)
 
 local freed = {}
@@ -25,6 +26,9 @@ local function takeFrom(agent, lane, id, wasSent, nextAt)
     call('DEL', queue .. id .. ':lock')
     call('SREM', queue .. 'stalled', id)
     seat(lane, id)
+  elseif wasSent and call('EXISTS', queue .. id) == 1 then
+    -- It may have begun something as this agent.
+    call('HSET', queue .. id, 'lk:agent', agent)
   end
   for _, each in ipairs({ lane, id, agent, wasSent and 1 or 0 }) do freed[#freed + 1] = each end
 end
@@ -47,10 +51,23 @@ end
 
 -- The answer to its claim was lost on the way, or it could not settle: what this pod does not hold, nobody does.
 local mine = {}
-for _, token in ipairs(cjson.decode(ARGV[6])) do mine[tostring(token)] = true end
+for _, token in ipairs(cjson.decode(ARGV[6])) do mine[whole(token)] = true end
 for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'acting', '-inf', text(now - 2000), 'LIMIT', 0, 100)) do
   local held = call('HMGET', stateKey(agent), 'lane', 'job', 'pod', 'sent', 'next', 'token')
-  if held[3] == pod and not mine[held[6]] then takeFrom(agent, held[1], held[2], held[4], held[5]) end
+  if held[3] == pod and not mine[held[6]] then
+    takeFrom(agent, held[1], held[2], held[4], held[5])
+  elseif not held[6] and held[5] then
+    -- Nobody named it.
+    free(agent, {})
+  elseif not held[6] then
+    -- Its claim was lost: whoever holds it registers, and names it.
+    nextOf(agent)
+    call('ZADD', U .. 'acting', text(now), agent)
+    call('HSET', U .. 'agent-state', 'epoch', whole(now * 1000))
+  elseif held[3] then
+    -- Whoever holds something was alive: were it forgotten, nobody would see it die.
+    call('ZADD', U .. 'agent-pods', 'NX', text(now), held[3])
+  end
 end
 
 for _, lane in ipairs(lanes) do takeIn(lane, 100) end
@@ -58,7 +75,13 @@ for _, lane in ipairs(lanes) do takeIn(lane, 100) end
 -- Keys that were lost: whoever is registered stands somewhere.
 local placed = call('ZCARD', U .. 'windows') + call('ZCARD', U .. 'idle') + call('ZCARD', U .. 'acting')
 if placed ~= call('HLEN', U .. 'agents') then
-  for _, agent in ipairs(call('HKEYS', U .. 'agents')) do
+  local all = call('HKEYS', U .. 'agents')
+  for _, set in ipairs({ 'windows', 'idle', 'acting' }) do
+    for _, agent in ipairs(call('ZRANGE', U .. set, 0, -1)) do
+      if call('HEXISTS', U .. 'agents', agent) == 0 then all[#all + 1] = agent end
+    end
+  end
+  for _, agent in ipairs(all) do
     local isActing = call('HEXISTS', stateKey(agent), 'token') == 1
     if isActing then call('ZADD', U .. 'acting', 'NX', text(now), agent)
     else
@@ -66,10 +89,13 @@ if placed ~= call('HLEN', U .. 'agents') then
       put(agent)
     end
   end
-  for _, set in ipairs({ 'windows', 'idle' }) do
-    for _, agent in ipairs(call('ZRANGE', U .. set, 0, -1)) do
-      if call('HEXISTS', U .. 'agents', agent) == 0 then call('ZREM', U .. set, agent) end
-    end
+end
+
+-- Work for anybody, while those that were called for it went elsewhere: whoever has nothing to do is called.
+for _, lane in ipairs(laneList) do
+  if call('EXISTS', lineOf(lane)) == 1 then
+    for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'idle', '-inf', text(now + aheadMs), 'LIMIT', 0, 64)) do lineUpIdle(agent) end
+    break
   end
 end
 

@@ -18,9 +18,15 @@ local longest = 0
 do
   local flat = call('HGETALL', U .. 'agent-lanes')
   for i = 1, #flat, 2 do
-    laneList[#laneList + 1] = flat[i]
-    cooldowns[flat[i]] = tonumber(flat[i + 1])
-    longest = math.max(longest, cooldowns[flat[i]])
+    local lane, value = flat[i], tonumber(flat[i + 1])
+    -- No lane's name: a simulation says what time it is.
+    if lane == '=now' then
+      now = value
+    else
+      laneList[#laneList + 1] = lane
+      cooldowns[lane] = value
+      longest = math.max(longest, value)
+    end
   end
 end
 
@@ -56,9 +62,13 @@ end
 -- Where an agent that nobody holds is looked for: among the windows while there is work for it, among the idle otherwise.
 local function put(agent)
   if call('HEXISTS', U .. 'agents', agent) == 0 then
-    call('ZREM', U .. 'windows', agent)
-    call('ZREM', U .. 'idle', agent)
-    return
+    if call('SISMEMBER', U .. 'agents-removed', agent) == 1 then
+      call('ZREM', U .. 'windows', agent)
+      call('ZREM', U .. 'idle', agent)
+      return
+    end
+    -- Nobody removed it: the list was lost.
+    call('HSET', U .. 'agents', agent, cjson.encode({ at = math.floor(now), by = 'loss' }))
   end
   local isWanted = hasWork(agent)
   call('ZADD', U .. (isWanted and 'windows' or 'idle'), text(nextOf(agent)), agent)
@@ -100,8 +110,11 @@ local function estimate(lane, agent, score)
   local agents = call('HLEN', U .. 'agents')
   if agents == 0 then return now + 86400000 end
   local rank = before % agents
-  local soon = call('ZRANGE', U .. 'windows', rank, rank, 'WITHSCORES')[2]
-  return math.max(now, tonumber(soon) or now) + math.floor(before / agents) * cost
+  local waiting = call('ZCARD', U .. 'windows')
+  local soon = rank < waiting and call('ZRANGE', U .. 'windows', rank, rank, 'WITHSCORES')[2]
+    or call('ZRANGE', U .. 'idle', rank - waiting, rank - waiting, 'WITHSCORES')[2]
+  -- The others act now, and come round when they have.
+  return math.max(now, tonumber(soon) or now + cost) + math.floor(before / agents) * cost
 end
 
 -- The agent a plain producer named in our envelope; ours says it in a field. Text that is no JSON waits for any agent, and is refused
@@ -178,14 +191,14 @@ local function free(agent, fields)
   call('ZREM', U .. 'acting', agent)
   call('HDEL', stateKey(agent), 'lane', 'job', 'pod', 'token', 'sent', 'claimed')
   if #fields > 0 then call('HSET', stateKey(agent), unpack(fields)) end
-  if call('HEXISTS', U .. 'agents', agent) == 0 then call('DEL', stateKey(agent)) end
   return put(agent)
 end
 
--- Of this run of Redis, and known: otherwise whoever asks registers again, and tells what it knows.
-local function isKnown()
-  local state = call('HMGET', U .. 'agent-state', 'born', 'run')
-  if not state[1] then return false end
+-- Of this run of Redis, and known since the loss of which whoever asks has told what it knows: otherwise it registers again.
+local function isKnown(lanes, epoch)
+  for _, lane in ipairs(lanes) do if not cooldowns[lane] then return false end end
+  local state = call('HMGET', U .. 'agent-state', 'born', 'run', 'epoch')
+  if not state[1] or (epoch and state[3] ~= epoch) then return false end
   local ok, info = pcall(call, 'INFO', 'server')
   local run = ok and type(info) == 'string' and info:match('run_id:(%x+)') or ''
   return state[2] == run

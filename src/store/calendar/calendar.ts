@@ -24,6 +24,8 @@ export interface Claim {
   token: number;
   /** From the reply on; below 0 it is open. */
   opensInMs: number;
+  /** Its job, in line. */
+  waitedMs: number;
 }
 
 export type Claimed =
@@ -52,6 +54,14 @@ export interface Released {
   /** Undefined: others have the agent. */
   opensInMs: number | undefined;
   isWanted: boolean;
+}
+
+/** What a pod claimed and has not given back. */
+export interface Holding {
+  token: number;
+  agent: string;
+  lane: string;
+  job: string;
 }
 
 export interface Watch {
@@ -84,7 +94,12 @@ const read = (name: string) => readFileSync(fileURLToPath(new URL(name, import.m
 export const CALENDAR = read('./calendar.lua');
 /** For the end of an add. */
 export const LINE_UP = read('./line-up.lua');
-const WHOLE = { beat: read('./beat.lua'), register: read('./register.lua'), change: read('./change.lua') };
+const WHOLE = {
+  beat: read('./beat.lua'),
+  register: read('./register.lua'),
+  change: read('./change.lua'),
+  sent: read('./sent.lua'),
+};
 const AROUND = { claim: read('./claim.lua'), release: read('./release.lua') };
 
 /** What each script is told last: what the keys begin with. */
@@ -98,6 +113,8 @@ export class Calendar {
   readonly #keys: Keys;
   readonly #tag: string;
   readonly #pod: string;
+  /** Of what is known in Redis, since when this pod told what it knows. */
+  #epoch = '';
 
   constructor(redis: Redis, keys: Keys, tag: string, pod: string) {
     this.#redis = redis;
@@ -112,9 +129,13 @@ export class Calendar {
     lanes: Record<string, number>,
     wasKnown: boolean,
     told: Record<string, number>,
+    holding: readonly Holding[] = [],
   ): Promise<boolean> {
-    const given = [JSON.stringify(agents), JSON.stringify(lanes), wasKnown ? 1 : 0, JSON.stringify(told), CLOSED_MS];
-    return (await this.#run('register', given)) === 1;
+    const known = [JSON.stringify(agents), JSON.stringify(lanes), wasKnown ? 1 : 0, JSON.stringify(told), CLOSED_MS];
+    const given = [...known, this.#pod, JSON.stringify(holding)];
+    const [isLost, epoch] = (await this.#run('register', given)) as [number, string];
+    this.#epoch = epoch;
+    return isLost === 1;
   }
 
   /** Undefined: register again. */
@@ -122,7 +143,15 @@ export class Calendar {
     lanes: readonly string[],
     holding: readonly number[],
   ): Promise<{ watch: Watch[]; freed: Freed[] } | undefined> {
-    const given = [this.#pod, JSON.stringify(lanes), DEAD_MS, SILENT_MS, AHEAD_MS, JSON.stringify(holding)];
+    const given = [
+      this.#pod,
+      JSON.stringify(lanes),
+      DEAD_MS,
+      SILENT_MS,
+      AHEAD_MS,
+      JSON.stringify(holding),
+      this.#epoch,
+    ];
     const [kind, open = [], freed = []] = (await this.#run('beat', given)) as [string, string[]?, (string | number)[]?];
     if (kind === 'gone') return undefined;
     return {
@@ -156,12 +185,13 @@ export class Calendar {
       },
     });
     const reply = (await backend.moveToActive(token, this.#pod)) as unknown as [JobJson?, string?];
-    const [kind, second, agent, claimToken, opensInMs, more] = told as [Claimed['kind'], ...unknown[]];
+    const [kind, second, agent, claimToken, opensInMs, waitedMs, more] = told as [Claimed['kind'], ...unknown[]];
     if (kind === 'other') return { kind, lane: String(second) };
     if (kind !== 'job') return { kind };
     const [job, id] = reply as [JobJson, string];
     job.id = id;
-    const claim = { agent: String(agent), token: Number(claimToken), opensInMs: Number(opensInMs) };
+    const ofClaim = { token: Number(claimToken), opensInMs: Number(opensInMs), waitedMs: Number(waitedMs) };
+    const claim = { agent: String(agent), ...ofClaim };
     return { kind, job: job as FetchedJob, claim, hasMore: more === 1 };
   }
 
@@ -185,9 +215,9 @@ export class Calendar {
     return { reply, released };
   }
 
-  /** Said right before the first request goes out, and not waited for: whoever dies in between is charged all the same. */
-  async sent(agent: string): Promise<void> {
-    await this.#redis.hset(this.#keys.agent(this.#tag, agent), 'sent', 1);
+  /** False: others have the agent, and nothing may be sent. */
+  async sent(agent: string, token: number): Promise<boolean> {
+    return (await this.#run('sent', [agent, token])) === 1;
   }
 
   #prefixes(): [string, string, string] {

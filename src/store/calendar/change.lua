@@ -5,6 +5,8 @@
 -- Answers { 'unknown' }, { 'known' } (it was there, or was not, before), or { 'changed', next before or '', next after or '' }.
 local order = cjson.decode(ARGV[1])
 local agent, agents = order.agent, U .. 'agents'
+local reason = type(order.reason) == 'string' and order.reason or ''
+local source = type(order.source) == 'string' and order.source or 'operator'
 local isThere = call('HEXISTS', agents, agent) == 1
 if order.what ~= 'add' and not isThere then return { 'unknown' } end
 local before = call('HGET', stateKey(agent), 'next') or ''
@@ -18,9 +20,9 @@ elseif order.what == 'remove' then
   call('HDEL', agents, agent)
   call('SADD', U .. 'agents-removed', agent)
 elseif order.what == 'mark' then
-  call('HSET', stateKey(agent), 'next', text(order.untilAt), 'reason', order.reason, 'source', order.source)
+  call('HSET', stateKey(agent), 'next', text(order.untilAt), 'reason', reason, 'source', source)
 elseif order.what == 'clear' then
-  call('HSET', stateKey(agent), 'next', text(now), 'reason', order.reason, 'source', order.source)
+  call('HSET', stateKey(agent), 'next', text(now), 'reason', reason, 'source', source)
 end
 if not isActing then put(agent) end
 -- A window that was to open later is looked after by a pod that sleeps until then.

@@ -3,9 +3,10 @@
 -- KEYS and ARGV: BullMQ's, then
 -- ARGV[lane] ARGV[pod] ARGV[leadMs] how long before its opening a window may be claimed
 -- ARGV[yields] 1: not while another lane's job stands before ours for that agent
--- Answers { 'job', BullMQ's reply, agent, token, ms until it opens, 1 if there may be more }, { 'other', lane }, { 'gone' } or { 'none' }.
+-- Answers { 'job', BullMQ's reply, agent, token, ms until it opens, ms the job has waited,
+-- 1 if there may be more }, { 'other', lane }, { 'gone' } or { 'none' }.
 local lane, pod, leadMs, yields = ARGV[#ARGV - 6], ARGV[#ARGV - 5], tonumber(ARGV[#ARGV - 4]), ARGV[#ARGV - 3]
-if not isKnown() then return { 'gone' } end
+if not isKnown({ lane }) then return { 'gone' } end
 local queue = Q .. lane .. ':'
 takeIn(lane, 100)
 local meta = call('HMGET', queue .. 'meta', 'paused', 'concurrency')
@@ -14,30 +15,35 @@ local closed = tonumber(call('HGET', U .. 'agent-state', 'closed') or 0)
 if closed > now then return { 'none' } end
 
 local anyId, anyScore = head(lane)
-local seen = call('ZRANGEBYSCORE', U .. 'windows', '-inf', text(now + leadMs), 'WITHSCORES', 'LIMIT', 0, 64)
 local best
 local count = 0
-for i = 1, #seen, 2 do
-  local agent, opensAt = seen[i], tonumber(seen[i + 1])
-  local id, score, line = anyId, anyScore, lineOf(lane)
-  local ownId, ownScore = head(lane, agent)
-  if ownId and (not id or ownScore < score) then id, score, line = ownId, ownScore, lineOf(lane, agent) end
-  if id then
-    count = count + 1
-    local isOpen = opensAt <= now
-    -- The open before the opening, the first in line before the others, and of two alike the one with the better success.
-    local ok = isOpen and (tonumber(call('HGET', stateKey(agent), 'ok')) or 1) or 0
-    local isBetter = not best or (isOpen and not best.isOpen)
-    if best and isOpen == best.isOpen then
-      isBetter = score < best.score or (score == best.score and (isOpen and ok > best.ok or opensAt < best.opensAt and ok == best.ok))
+local from = 0
+repeat
+  local seen = call('ZRANGEBYSCORE', U .. 'windows', '-inf', text(now + leadMs), 'WITHSCORES', 'LIMIT', from, 64)
+  for i = 1, #seen, 2 do
+    local agent, opensAt = seen[i], tonumber(seen[i + 1])
+    local id, score, line = anyId, anyScore, lineOf(lane)
+    local ownId, ownScore = head(lane, agent)
+    if ownId and (not id or ownScore < score) then id, score, line = ownId, ownScore, lineOf(lane, agent) end
+    if id then
+      count = count + 1
+      local isOpen = opensAt <= now
+      -- The open before the opening, the first in line before the others, and of two alike the one with the better success.
+      local ok = isOpen and (tonumber(call('HGET', stateKey(agent), 'ok')) or 1) or 0
+      local isBetter = not best or (isOpen and not best.isOpen)
+      if best and isOpen == best.isOpen then
+        isBetter = score < best.score or (score == best.score and (isOpen and ok > best.ok or opensAt < best.opensAt and ok == best.ok))
+      end
+      if isBetter then
+        best = { agent = agent, opensAt = opensAt, id = id, score = score, line = line, ok = ok, isOpen = isOpen }
+      end
+    elseif not hasWork(agent) then
+      put(agent)
     end
-    if isBetter then
-      best = { agent = agent, opensAt = opensAt, id = id, score = score, line = line, ok = ok, isOpen = isOpen }
-    end
-  elseif not hasWork(agent) then
-    put(agent)
   end
-end
+  -- Windows that only others have work for may lie before it.
+  from = from + 64
+until best or #seen < 128
 if not best then return { 'none' } end
 -- Its state may have been lost since, or an operator moved it: the field is the truth.
 local opensAt = nextOf(best.agent)
@@ -56,6 +62,7 @@ if yields == '1' then
   end
 end
 
+local since = tonumber(call('HGET', queue .. best.id, 'lk:since')) or now
 call('ZREM', best.line, best.id)
 call('ZREM', queue .. 'delayed', best.id)
 call('RPUSH', queue .. 'wait', best.id)
@@ -69,8 +76,15 @@ if type(reply) ~= 'table' or reply[2] ~= best.id then
   seat(lane, best.id)
   return { 'none' }
 end
+-- It went to a job that waited for this agent alone: who waits for anybody calls another.
+local isRungForAny = anyId and anyId ~= best.id and wakeAnyIdle()
 local token = call('HINCRBY', U .. 'agent-state', 'token', 1)
+-- The first of all, or after a loss: it must be none that was given before, and there are fewer than one in a millisecond.
+if token < now then
+  token = math.floor(now)
+  call('HSET', U .. 'agent-state', 'token', whole(token))
+end
 call('ZREM', U .. 'windows', best.agent)
 call('ZADD', U .. 'acting', text(now), best.agent)
-call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', token, 'claimed', text(now))
-return { 'job', reply, best.agent, token, text(opensAt - now), count > 1 and 1 or 0 }
+call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', whole(token), 'claimed', text(now))
+return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), (count > 1 or isRungForAny) and 1 or 0 }

@@ -7,21 +7,25 @@
 -- Answers { BullMQ's reply, ms until its window, 1 if there is work for it }, or { BullMQ's reply } when it was not ours any more.
 local release = cjson.decode(ARGV[#ARGV - 3])
 local key = Q .. release.lane .. ':' .. release.job
+local held = call('HMGET', stateKey(release.agent), 'token', 'next', 'ok', 'acts')
+local isOurs = held[1] == whole(release.token)
 -- Sent or kept something as this agent: it goes on as the same one. Before the move, which may remove the job.
-if release.binds and call('EXISTS', key) == 1 then call('HSET', key, 'lk:agent', release.agent) end
+if isOurs and release.binds and call('EXISTS', key) == 1 then call('HSET', key, 'lk:agent', release.agent) end
 local reply = bull(KEYS, ARGV)
 if reply == nil then reply = false end
 -- Nor does it ring for what is delayed: the beats look for it.
 call('ZREM', Q .. release.lane .. ':marker', '1')
-local held = call('HMGET', stateKey(release.agent), 'token', 'next', 'ok', 'acts')
-if held[1] ~= tostring(release.token) then return { reply } end
+if not isOurs then return { reply } end
 local fields = {}
 local nextAt = tonumber(held[2]) or now
 if type(release.costMs) == 'number' then
   local lastAt = now - release.agoMs
+  fields = { 'last', text(lastAt), 'acts', (tonumber(held[4]) or 0) + 1 }
   -- What an operator ordered meanwhile stays, if it is later.
-  nextAt = math.max(nextAt, lastAt + release.costMs)
-  fields = { 'last', text(lastAt), 'source', 'policy', 'reason', '', 'acts', (tonumber(held[4]) or 0) + 1 }
+  if lastAt + release.costMs >= nextAt then
+    nextAt = lastAt + release.costMs
+    for _, each in ipairs({ 'source', 'policy', 'reason', '' }) do fields[#fields + 1] = each end
+  end
 end
 if type(release.untilMs) == 'number' and now + release.untilMs > nextAt then
   nextAt = now + release.untilMs

@@ -1,0 +1,223 @@
+// What the calendar does about those that die and what is lost: a pod's claims come free, what was known is told again, and nobody
+// acts early meanwhile.
+
+import { describe, expect } from 'vitest';
+import { it, type World } from '../support/world.ts';
+import { COOLDOWN, DEAD, dies, lose, mustClaim, openCalendar as open, SILENT } from './calendar-world.ts';
+
+/** After a loss nobody claims for so long. */
+const CLOSED = 601;
+
+describe('a dead pod', () => {
+  it('loses what it did not send: job back at its old place without its lock, agent charged', async ({ world }) => {
+    const calendar = await open(world);
+    const [first, second] = [await calendar.add('publish'), await calendar.add('publish')];
+    await calendar.beat('p1');
+    const held = await mustClaim(calendar);
+    expect(await dies(calendar, DEAD - 2)).toEqual([]);
+    expect(await dies(calendar, 2)).toEqual([{ lane: 'publish', job: first, agent: 'a', wasSent: false }]);
+    expect(await calendar.lies('publish', first)).toBe('delayed');
+    expect(await calendar.line('publish')).toEqual([first, second]);
+    expect(await world.redis.exists(`${calendar.queue('publish').jobKey(first)}:lock`)).toBe(0);
+    expect(await calendar.opensIn('a')).toBe(COOLDOWN);
+    expect(await calendar.places()).toEqual({ a: 'windows' });
+    await calendar.after(COOLDOWN);
+    expect(await mustClaim(calendar, 'publish', { pod: 'p2' })).toMatchObject({ job: { id: held.job.id } });
+  });
+
+  it('keeps what it sent for as long as it may go on; then the agent is charged, the job left to its lock', async ({
+    world,
+  }) => {
+    const calendar = await open(world, { agents: ['a', 'b'] });
+    const id = await calendar.add('publish');
+    await calendar.beat('p1');
+    const held = await mustClaim(calendar);
+    await calendar.calendar().sent(held.agent, held.token);
+    expect(await dies(calendar, DEAD)).toEqual([]);
+    expect(await dies(calendar, SILENT - DEAD - 2)).toEqual([]);
+    expect(await dies(calendar, 2)).toEqual([{ lane: 'publish', job: id, agent: held.agent, wasSent: true }]);
+    expect(await calendar.opensIn(held.agent)).toBe(COOLDOWN);
+    expect(await calendar.lies('publish', id)).toBe('active');
+    expect(await world.redis.exists(`${calendar.queue('publish').jobKey(id)}:lock`)).toBe(1);
+    expect(await calendar.line('publish')).toEqual([]);
+  });
+
+  it('leaves its sent job to the agent it acted as', async ({ world }) => {
+    const calendar = await open(world, { agents: ['a', 'b'] });
+    const id = await calendar.add('publish');
+    await calendar.beat('p1');
+    const held = await mustClaim(calendar);
+    await calendar.calendar().sent(held.agent, held.token);
+    await dies(calendar, SILENT);
+    expect(await world.redis.hget(calendar.queue('publish').jobKey(id), 'lk:agent')).toBe(held.agent);
+  });
+
+  it('is found although nobody remembers that it lived', async ({ world }) => {
+    const calendar = await open(world);
+    const id = await calendar.add('publish');
+    await calendar.beat('p1');
+    await mustClaim(calendar);
+    await world.redis.del(calendar.key('agent-pods'));
+    await dies(calendar, 2_001);
+    await dies(calendar, SILENT);
+    await dies(calendar, SILENT);
+    expect(await calendar.places()).toEqual({ a: 'windows' });
+    expect(await calendar.lies('publish', id)).toBe('delayed');
+  });
+
+  it('no window of another opens early for it, and a live one loses nothing', async ({ world }) => {
+    const calendar = await open(world, { agents: ['a', 'b'] });
+    for (let n = 0; n < 2; n++) await calendar.add('publish');
+    await calendar.beat('p1');
+    const dead = await mustClaim(calendar);
+    await calendar.beat('p2');
+    const live = await mustClaim(calendar, 'publish', { pod: 'p2' });
+    await calendar.after(DEAD);
+    expect(await calendar.beat('p2', [live])).toMatchObject([{ agent: dead.agent }]);
+    expect((await calendar.places())[live.agent]).toBe('acting');
+    expect((await calendar.done(live, {}, 'p2')).released.opensInMs).toBe(COOLDOWN);
+  });
+});
+
+describe('a beat', () => {
+  it('takes after two seconds what the pod does not hold', async ({ world }) => {
+    const calendar = await open(world, { agents: ['a', 'b'] });
+    const [lost] = [await calendar.add('publish'), await calendar.add('publish')];
+    const [unheld, held] = [await mustClaim(calendar), await mustClaim(calendar)];
+    await calendar.after(1_999);
+    expect(await calendar.beat('p1', [held])).toEqual([]);
+    await calendar.after(1);
+    expect(await calendar.beat('p1', [held])).toEqual([
+      { lane: 'publish', job: lost, agent: unheld.agent, wasSent: false },
+    ]);
+    expect(await calendar.opensIn(unheld.agent)).toBe(COOLDOWN);
+    expect((await calendar.places())[held.agent]).toBe('acting');
+  });
+
+  it('gives each window that opens soon to one pod, and to another when that one is late', async ({ world }) => {
+    const calendar = await open(world);
+    await calendar.add('publish');
+    await calendar.register('p2');
+    const watch = async (pod: string) => (await calendar.calendar(pod).beat(['publish'], []))?.watch;
+    expect(await watch('p1')).toEqual([{ agent: 'a', opensInMs: 0 }]);
+    expect(await watch('p2')).toEqual([]);
+    await calendar.after(16);
+    expect(await watch('p2')).toEqual([{ agent: 'a', opensInMs: -16 }]);
+  });
+});
+
+describe('after a loss', () => {
+  /** 'a' acted and cools down, 'b' acts, 'c' is open, 'd' has nothing to do; jobs wait for any and for each. */
+  async function busy(world: World) {
+    const calendar = await open(world, { agents: ['a', 'b', 'c', 'd'] });
+    await calendar.beat('p1');
+    await calendar.add('publish', { agent: 'a' });
+    await calendar.done(await mustClaim(calendar));
+    await calendar.add('publish', { agent: 'b' });
+    const acting = await mustClaim(calendar);
+    for (const agent of ['a', 'b', 'c']) await calendar.add('publish', { agent });
+    await calendar.calendar().change({ what: 'add', agent: 'e', by: 'test' });
+    return { calendar, acting };
+  }
+
+  const KEYS = ['windows', 'idle', 'acting', 'agents', 'agent-lanes', 'agent-pods', 'agent-state', 'agents-removed'];
+  for (const name of [...KEYS, ...['a', 'b', 'c', 'd'].map((agent) => `agent:${agent}`)])
+    it(`of ${name} all stands again, nobody opens early, every job ends`, async ({ world }) => {
+      const { calendar, acting } = await busy(world);
+      const told = { a: COOLDOWN };
+      await world.redis.del(calendar.key(name));
+      await calendar.at(calendar.now);
+      const held = [acting];
+      const early: string[] = [];
+      const mayAt: Record<string, number> = { a: calendar.now + COOLDOWN };
+      let releasedAt: number | undefined;
+      for (let step = 0; step < 80; step++) {
+        await calendar.after(step === 0 ? 0 : 500);
+        for (const pod of ['p1', 'p2']) {
+          const beat = await calendar.beat(pod, held);
+          if (beat === 'gone') await calendar.register(pod, pod === 'p1' ? told : {}, true, pod === 'p1' ? held : []);
+        }
+        const claimed = await calendar.claim('publish');
+        if (claimed) {
+          if (calendar.now < (mayAt[claimed.agent] ?? 0)) early.push(`${claimed.agent} at step ${step}`);
+          if (claimed.agent === 'b' && releasedAt === undefined) early.push('b while it acted');
+          await calendar.done(claimed);
+          mayAt[claimed.agent] = calendar.now + COOLDOWN;
+        }
+        if (step === 3) {
+          await calendar.done(acting);
+          held.pop();
+          releasedAt = calendar.now;
+          mayAt.b = calendar.now + COOLDOWN;
+        }
+      }
+      expect(early).toEqual([]);
+      expect([
+        await calendar.line('publish', 'a'),
+        await calendar.line('publish', 'b'),
+        await calendar.line('publish', 'c'),
+      ]).toEqual([[], [], []]);
+      expect(await calendar.places()).toEqual(
+        Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((agent) => [agent, 'idle'])),
+      );
+    });
+
+  it('of everything nobody claims before all have told, and only the latest instant counts', async ({ world }) => {
+    const calendar = await open(world, { agents: ['a', 'b', 'c'] });
+    await calendar.beat('p1');
+    await lose(world, `${world.prefix}:*`);
+    await calendar.at(calendar.now);
+    expect(await calendar.ask('publish')).toMatchObject({ kind: 'gone' });
+    expect(await calendar.beat('p1')).toBe('gone');
+    expect(await calendar.register('p1', { a: 1_000, b: 0 }, true)).toBe(true);
+    await calendar.register('p2', { a: 2_000, b: 500 }, true);
+    for (const agent of ['a', 'b', 'c']) await calendar.add('publish', { agent });
+    await calendar.after(CLOSED - 2);
+    expect(await calendar.claim('publish')).toBeUndefined();
+    await calendar.after(2);
+    expect(await mustClaim(calendar)).toMatchObject({ agent: 'b' });
+    await calendar.after(2_000 - CLOSED - 1);
+    expect(await calendar.claim('publish')).toBeUndefined();
+    await calendar.after(1);
+    expect(await mustClaim(calendar)).toMatchObject({ agent: 'a' });
+    await calendar.after(COOLDOWN - 2_001);
+    expect(await calendar.claim('publish')).toBeUndefined();
+    await calendar.after(1);
+    expect(await mustClaim(calendar)).toMatchObject({ agent: 'c' });
+  });
+
+  it('asks every pod what it knows, not only the first that comes', async ({ world }) => {
+    const calendar = await open(world);
+    await calendar.beat('p1');
+    await calendar.beat('p2');
+    await lose(world, `${world.prefix}:*`);
+    await calendar.after(1);
+    expect(await calendar.beat('p1')).toBe('gone');
+    await calendar.register('p1', { a: 0 }, true);
+    expect(await calendar.beat('p2')).toBe('gone');
+  });
+
+  it('another run of Redis is one: its file may lack the last second', async ({ world }) => {
+    const calendar = await open(world);
+    await calendar.add('publish');
+    await world.redis.hset(calendar.key('agent-state'), 'run', 'another');
+    expect(await calendar.ask('publish')).toMatchObject({ kind: 'gone' });
+    expect(await calendar.beat()).toBe('gone');
+    expect(await calendar.register('p1', { a: 5_000 }, true)).toBe(true);
+    await calendar.after(4_999);
+    expect(await calendar.claim('publish')).toBeUndefined();
+    await calendar.after(1);
+    await mustClaim(calendar);
+  });
+
+  it('of the scripts nobody notices', async ({ world }) => {
+    const calendar = await open(world);
+    await calendar.add('publish');
+    await world.redis.script('FLUSH');
+    await calendar.beat();
+    await world.redis.script('FLUSH');
+    const held = await mustClaim(calendar);
+    await world.redis.script('FLUSH');
+    expect((await calendar.done(held)).released.opensInMs).toBe(COOLDOWN);
+  });
+});
