@@ -29,7 +29,7 @@ const NOTES = [
   'Windows used: the sum of cooldown and service by the sum of the real gaps between two arrivals of an agent; a window that stands open at the end counts until then.',
   'Commands: what the four workers send to Redis over all their connections, counted where ioredis sends them, beats, journal, fetch and settle included; what scripts call inside Redis is not, nor is adding.',
   'Redis CPU includes adding the 20 late jobs and, at a backlog of 100, filling it again every 200 ms.',
-  'Other starts: arrivals of other jobs between the acknowledgement of a late job of priority 0, for any agent, and its own. 20 a run. A + says that one had not acted when the run was over.',
+  'Other starts: arrivals of other jobs between the acknowledgement of a late job of priority 0, for any agent, and its own; other top jobs are not among them. 20 a run. A + says that one had not acted when the run was over.',
 ];
 
 const seconds = (ms: number) => `${ms / 1_000} s`;
