@@ -46,6 +46,8 @@ interface Passage {
   readonly response: ServerResponse;
   admission: Admission | undefined;
   timer: NodeJS.Timeout | undefined;
+  /** Right before the write of a whole answer: who asked may read it before the write has returned to us. */
+  handedOverAt: number | undefined;
   isReset: boolean;
   isWorked: boolean;
   isEnded: boolean;
@@ -77,6 +79,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       response,
       admission: undefined,
       timer: undefined,
+      handedOverAt: undefined,
       isReset: false,
       isWorked: false,
       isEnded: false,
@@ -159,7 +162,10 @@ export function createExchange(options: ExchangeOptions): Exchange {
       'content-length': payload.length,
     });
     if (resetAt !== 'mid-answer') {
+      const at = options.now();
       response.end(payload);
+      // What the system has not taken yet is handed over later; 'finish' tells when.
+      if (request.socket.writableLength === 0) passage.handedOverAt = at;
       return;
     }
     passage.isReset = true;
@@ -179,9 +185,10 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const { record, world, request } = passage;
     const at = options.now();
     record.outcome = outcome;
-    if (outcome === 'answered') record.answeredAt = at;
+    if (outcome === 'answered') record.answeredAt = passage.handedOverAt ?? at;
     else record.closedAt = at;
-    if (passage.admission?.counts) world.agents.leave({ agent: record.agent, isWrite: isWrite(record.method) }, at);
+    const endAt = record.answeredAt ?? at;
+    if (passage.admission?.counts) world.agents.leave({ agent: record.agent, isWrite: isWrite(record.method) }, endAt);
     bySocket.get(request.socket)?.delete(passage);
     tellIfOver(passage);
   }

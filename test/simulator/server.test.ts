@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { Agent } from 'node:http';
+import { Agent, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -50,6 +50,23 @@ describe('life', () => {
       `stand-in upstream: ${url}`,
       'scenario tight: three requests at once; the fourth gets 429 (changed: latency)',
     ]);
+  });
+
+  // Whoever reads an answer while its writer is kept from the processor has read it before the write returns.
+  test('an answer has ended when its write began', async () => {
+    const now = () => performance.now();
+    const { url, sim } = await play({ behaviour: { latency: 0 }, clock: { now, mono: now } });
+    const end = ServerResponse.prototype.end;
+    let beganAt = 0;
+    const spy = vi.spyOn(ServerResponse.prototype, 'end').mockImplementation(function (this: ServerResponse, ...given) {
+      beganAt = now();
+      const ended = end.apply(this, given as Parameters<typeof end>);
+      while (now() < beganAt + 20);
+      return ended;
+    });
+    onTestFinished(() => spy.mockRestore());
+    await (await fetch(`${url}/anything`)).text();
+    expect(sim.log[0]?.answeredAt).toBeLessThanOrEqual(beganAt);
   });
 
   test('many requests share a few connections, whatever they carry', async () => {
