@@ -1,14 +1,11 @@
 // Four workers with more work than their upstream allows, each way of keeping a limit that is compared; the upstream is the
 // stand-in, in a process of its own: it enforces the limit, keeps the record and judges.
 
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { ROOT } from '../scripts/prepare.js';
 import type { LimitInput } from '../src/simulator/index.ts';
 import { type Arrival, startUpstream } from '../test/faults/limits/upstream-process.ts';
 import { preload } from './preload.ts';
 import { pause, type Store } from './store.ts';
-import { bullPrefix, startWorker, type WorkerProcess } from './worker-process.ts';
+import { bullPrefix, COUNTING, countCommands, startWorker, type WorkerProcess } from './worker-process.ts';
 
 const PODS = 4;
 /** Of raw jobs: they come again until they are done, or nearly. */
@@ -52,7 +49,7 @@ export async function startLimitedFleet(store: Store, way: Way, given: Case, job
   const limits = 'driver' in how ? { driver: how.driver, all: given.limits } : given.limits;
   const options = {
     prefix,
-    flags: ['--import', join(ROOT, 'bench', 'children', 'count-commands.js')],
+    flags: COUNTING,
     env: { BENCH_LIMITS: JSON.stringify(limits), BENCH_URL: upstream.url },
     ...('way' in how ? { child: ['limited-worker.js', how.way] as const } : { mode: 'request' as const }),
   };
@@ -65,16 +62,7 @@ export async function startLimitedFleet(store: Store, way: Way, given: Case, job
       const { counts } = await upstream.verdict({ limits: given.limits, countRefused: true });
       return (counts.concurrent ?? 0) + (counts.rate ?? 0);
     },
-    async commands() {
-      const counts = await Promise.all(
-        pods.map(async ({ child }) => {
-          const told = once(child, 'message');
-          child.send('commands');
-          return ((await told)[0] as { commands: number }).commands;
-        }),
-      );
-      return counts.reduce((sum, count) => sum + count, 0);
-    },
+    commands: () => countCommands(pods),
     async attemptsBurned() {
       let burned = 0;
       for (const [set, settled] of [

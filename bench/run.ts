@@ -5,6 +5,10 @@ import { parseArgs } from 'node:util';
 import { build } from '../scripts/prepare.js';
 import { adding } from './adding.ts';
 import type { Bench } from './bench.ts';
+import { cooldownBacklogs, cooldownWays } from './cooldown.ts';
+import { cooldownIdle } from './cooldown-idle.ts';
+import { cooldownKilled } from './cooldown-killed.ts';
+import { cooldownPicture } from './cooldown-picture.ts';
 import { idleLanes } from './idle-lanes.ts';
 import { latency } from './latency.ts';
 import { limitGoodput } from './limit-goodput.ts';
@@ -21,10 +25,18 @@ const LIMITS: Record<string, Bench> = {
   'limit-headroom': limitHeadroom,
   'limit-storm': limitStorm,
 };
-const BENCHES: Record<string, Bench> = { ...THROUGHPUT, ...LIMITS };
+const COOLDOWN: Record<string, Bench> = {
+  'cooldown-backlogs': cooldownBacklogs,
+  'cooldown-ways': cooldownWays,
+  'cooldown-idle': cooldownIdle,
+  'cooldown-killed': cooldownKilled,
+  'cooldown-picture': cooldownPicture,
+};
+const BENCHES: Record<string, Bench> = { ...THROUGHPUT, ...LIMITS, ...COOLDOWN };
 const GROUPS: Record<string, string[]> = {
   throughput: Object.keys(THROUGHPUT),
   limits: Object.keys(LIMITS),
+  cooldown: Object.keys(COOLDOWN),
   all: Object.keys(BENCHES),
 };
 const ROUNDS = 7;
@@ -32,8 +44,8 @@ const QUICK_ROUNDS = 3;
 
 const USAGE = [
   'npm run bench -- NAME [--rounds N] [--quick] [--write]',
-  ...Object.entries(BENCHES).map(([name, { question }]) => `  ${name.padEnd(15)}${question}`),
-  ...Object.entries(GROUPS).map(([name, members]) => `  ${name.padEnd(15)}${members.join(', ')}`),
+  ...Object.entries(BENCHES).map(([name, { question }]) => `  ${name.padEnd(19)}${question}`),
+  ...Object.entries(GROUPS).map(([name, members]) => `  ${name.padEnd(19)}${members.join(', ')}`),
 ].join('\n');
 
 const say = (line: string) => process.stderr.write(`${line}\n`);

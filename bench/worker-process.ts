@@ -31,6 +31,21 @@ export interface WorkerOptions {
   flags?: string[];
 }
 
+/** Flags of a worker whose commands are to be counted. */
+export const COUNTING = ['--import', join(ROOT, 'bench', 'children', 'count-commands.js')];
+
+/** What all of them together have sent to Redis so far. */
+export async function countCommands(workers: readonly WorkerProcess[]): Promise<number> {
+  const counts = await Promise.all(
+    workers.map(async ({ child }) => {
+      const told = once(child, 'message');
+      child.send('commands');
+      return ((await told)[0] as { commands: number }).commands;
+    }),
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 export async function startWorker(kind: 'raw' | 'ours', store: Store, options: WorkerOptions): Promise<WorkerProcess> {
   const { prefix, mode = 'noop', logLevel = 'info', fleet = join(ROOT, 'bench', 'fleet') } = options;
   const [childFile, ...childArgs] = options.child ?? ['raw-worker.js'];

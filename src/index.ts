@@ -1,6 +1,13 @@
 // The front door of the package: what queues/, workers/ and other services import.
 
 export {
+  type AgentBook,
+  type AgentBookOptions,
+  type AgentChange,
+  type AgentSeen,
+  openAgents,
+} from './path/agent-book.ts';
+export {
   type Context,
   type Handler,
   type HandlerOptions,

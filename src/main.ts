@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
+import { addAgentsCommand } from './doors/cli/agents.ts';
 import { addDoctorCommand } from './doors/cli/doctor/doctor.ts';
 import { addJobCommands } from './doors/cli/jobs.ts';
 import { addLaneCommands } from './doors/cli/lanes.ts';
@@ -41,6 +42,7 @@ addRoleCommands(program, fileURLToPath(import.meta.url), version);
 addJobCommands(program);
 addLaneCommands(program);
 addLimitsCommand(program);
+addAgentsCommand(program);
 addPauseCommands(program);
 addDoctorCommand(program);
 

@@ -64,7 +64,7 @@ export function createCancelKeeper(options: CancelKeeperOptions): Beat {
       const job = await showJob(laneQueue, id);
       if (job.enqueuedAt === enqueuedAt) {
         if (job.state === 'active') return;
-        await cancelJob(laneQueue, id);
+        await cancelJob(laneQueue, keys, id);
         events.emit('job.cancelled', { lane, job: id, reason, before: job.state, who });
       }
     } catch (error) {

@@ -3,6 +3,7 @@
 // is written by itself and awaited (`append`).
 
 import type { Redis } from '../store/connect.ts';
+import { toBatchText, writeBatch } from '../store/journal-stream.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import { EVENT_CATALOGUE, type EventHub, type EventName, type Events } from '../words/events.ts';
@@ -12,8 +13,6 @@ import type { Keys } from '../words/keys.ts';
 const FLUSH_MS = 20;
 /** While Redis is away. What does not fit is counted and said in the next batch: a gap is named, never hidden. */
 const MAX_HELD = 10_000;
-/** Batches kept per tag, roughly: a day of one lane at one outcome a second each. */
-const MAX_BATCHES = 100_000;
 
 /** One thing that happened. Its instant is the stream entry's (Redis time) minus `age` in ms. */
 export interface JournalEntry {
@@ -77,7 +76,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
     const byStream = new Map<string, string[]>();
     for (const { stream, at, what, data } of batch) {
       const texts = byStream.get(stream);
-      const text = toText(what, Math.round(writtenAt - at), data);
+      const text = toBatchText(what, Math.round(writtenAt - at), data);
       if (texts) texts.push(text);
       else byStream.set(stream, [text]);
     }
@@ -86,18 +85,13 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
         const gap = dropped.get(stream) ?? 0;
         dropped.delete(stream);
         // Refused (out of memory, say): counted, and said in the next batch that gets through.
-        await add(stream, entries, gap).catch((error) => {
+        await writeBatch(redis, stream, who, entries, gap).catch((error) => {
           drop(stream, gap + entries.length);
           const { name, message } = toError(error);
           if (name === 'ReplyError') heard?.emit('redis.failing', { what: 'journal', reason: message });
         });
       }),
     );
-  }
-
-  function add(stream: string, entries: string[], gap: number): Promise<unknown> {
-    const fields = ['who', who, 'batch', `[${entries.join()}]`, ...(gap > 0 ? ['dropped', String(gap)] : [])];
-    return redis.xadd(stream, 'MAXLEN', '~', MAX_BATCHES, '*', ...fields);
   }
 
   return {
@@ -108,7 +102,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
       });
     },
     async append(what, data) {
-      await add(streamOf(data), [toText(what, 0, data)], 0);
+      await writeBatch(redis, streamOf(data), who, [toBatchText(what, 0, data)]);
     },
     async stop() {
       clearTimeout(timer);
@@ -116,12 +110,6 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
       if (held.length > 0) await write();
     },
   };
-}
-
-/** Joined as text: spreading each entry into another object cost more than making text of it. */
-function toText(what: EventName, age: number, data: object): string {
-  const rest = JSON.stringify(data).slice(1);
-  return `{"what":"${what}","age":${age}${rest === '}' ? '' : ','}${rest}`;
 }
 
 /** The entries of one stream entry, oldest first, with their instants and who wrote them. */

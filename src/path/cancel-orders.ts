@@ -102,7 +102,7 @@ export async function cancelAnyJob(request: CancelRequest): Promise<Cancelled> {
     if (now?.enqueuedAt !== job.enqueuedAt) return { job, by: 'pod' };
     if (now.state === 'active') continue;
     try {
-      await cancelJob(laneQueue, id); // it was retried or given back just then, or it has ended
+      await cancelJob(laneQueue, keys, id); // it was retried or given back just then, or it has ended
       await withdrawCancelOrder(redis, keys, job.lane, id);
       return { job: now, by: 'caller' };
     } catch (error) {
@@ -124,7 +124,7 @@ export async function cancelAnyJob(request: CancelRequest): Promise<Cancelled> {
 /** A pod may fetch it between the look and the removal: then it is an active job after all. */
 async function cancelOrRunning(request: CancelRequest, job: JobView): Promise<Cancelled> {
   try {
-    return { job: await cancelJob(request.laneQueue, job.id), by: 'caller' };
+    return { job: await cancelJob(request.laneQueue, request.keys, job.id), by: 'caller' };
   } catch (error) {
     const now = await showJob(request.laneQueue, job.id);
     if (now.state === 'active') return cancelAnyJob(request);

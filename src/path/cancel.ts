@@ -1,21 +1,30 @@
-// Takes a job out of its lane before it ran. BullMQ's script refuses a job that is locked, so an attempt is never cut loose.
+// Takes a job out of its lane before it ran, and out of its agents' line. BullMQ's script refuses a job that is locked, so an attempt
+// is never cut loose.
 
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { takingOut } from '../store/taking-out.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
+import { JOB_FIELDS, type Keys } from '../words/keys.ts';
 import { type JobView, showJob } from './inspect.ts';
 
 const CANCELLABLE = ['waiting', 'parked', 'scheduled'];
 
-export async function cancelJob(laneQueue: LaneQueue, id: string): Promise<JobView> {
+export async function cancelJob(laneQueue: LaneQueue, keys: Keys, id: string): Promise<JobView> {
   const job = await showJob(laneQueue, id);
   const isRemoved =
-    CANCELLABLE.includes(job.state) &&
-    (await takingOut(laneQueue, id, async () => (await laneQueue.backend.remove(id, false)) === 1));
+    CANCELLABLE.includes(job.state) && (await takingOut(laneQueue, id, () => removeJob(laneQueue, keys, id)));
   if (isRemoved) return job;
   const { state } = CANCELLABLE.includes(job.state) ? await showJob(laneQueue, id) : job;
   throw new LanekeeperError(
     'LK_STATE',
     `job ${quote(id)} of lane ${quote(job.lane)} is ${state}: only ${CANCELLABLE.join(', ')} jobs can be cancelled`,
   );
+}
+
+async function removeJob({ redis, backend, jobKey, lane }: LaneQueue, keys: Keys, id: string): Promise<boolean> {
+  const [place, agent] = await redis.hmget(jobKey(id), JOB_FIELDS.place, JOB_FIELDS.agent);
+  const isOut = (await backend.remove(id, false)) === 1;
+  // Whoever dies in between leaves a name that the next claim finds without a job, and takes out of the line.
+  if (isOut && place) await redis.zrem(keys.line(lane, agent || undefined), id).catch(() => {});
+  return isOut;
 }

@@ -12,6 +12,7 @@ import type { LimitsSeen } from './limit-look.ts';
 import { findLimitWait, findParkedWait, type LimitWait, sayLimitWait, untilOf } from './limit-wait.ts';
 import { type PauseSeen, sayPause } from './pause.ts';
 import { parseStacks, readStack, type StackFacts } from './stack.ts';
+import { sayWindowWait, type WindowWait } from './window-wait.ts';
 
 export type LaneCounts = Record<'waiting' | 'delayed' | 'active' | 'done' | 'dead', number> & { isPaused: boolean };
 
@@ -159,6 +160,8 @@ export interface Why {
   alarms?: string[];
   /** Of a job that waits for permits of its upstream's limits: what is in use by whom, what holds, who waits before. */
   limit?: LimitWait;
+  /** Of a job that waits for an agent's window: which opens next and when, and how many go before it. */
+  window?: WindowWait;
 }
 
 interface CancelAsked {
@@ -174,6 +177,8 @@ export interface Standing {
   alarms?: string[];
   /** Its upstream's, while the job waits. */
   limits?: LimitsSeen;
+  /** Of the agent it waits for, while it does. */
+  window?: WindowWait | undefined;
 }
 
 /** Why is this job where it is, and until when? `pods` is how many run its lane now. */
@@ -185,7 +190,7 @@ export async function explainJob(
   readStanding: (job: JobView) => Promise<Standing> = async () => ({}),
 ): Promise<Why> {
   const job = await showJob(laneQueue, id);
-  const { pause, cancel, alarms, limits } = await readStanding(job);
+  const { pause, cancel, alarms, limits, window } = await readStanding(job);
   const base = {
     lane: job.lane,
     job: id,
@@ -204,9 +209,8 @@ export async function explainJob(
     case 'waiting': {
       const [place, counts] = await Promise.all([placeInLine(laneQueue, id), countJobs(laneQueue)]);
       const waits = { ...base, place, sinceAt: job.enqueuedAt };
-      if (counts.isPaused)
-        return { ...waits, gate: 'pause', because: pause === undefined ? 'the lane is paused' : sayPause(pause) };
-      if (pods === 0) return { ...waits, because: 'no running pod has this lane' };
+      if (counts.isPaused) return { ...waits, gate: 'pause', because: sayPaused(pause) };
+      if (pods === 0) return { ...waits, because: NO_POD };
       const limit = limits && findLimitWait(limits, lane);
       if (limits && limit)
         return {
@@ -224,6 +228,14 @@ export async function explainJob(
     }
     case 'parked':
     case 'scheduled': {
+      if (window && job.gate === 'cooldown') {
+        const { place, untilAt } = window;
+        const waits = { ...base, place, window };
+        if ((await countJobs(laneQueue)).isPaused)
+          return { ...waits, gate: 'pause', untilAt: null, because: sayPaused(pause) };
+        if (pods === 0) return { ...waits, untilAt: null, because: NO_POD };
+        return { ...waits, untilAt, because: sayWindowWait(window) };
+      }
       const because = job.reason ?? 'it was added for that instant';
       if (!limits || job.gate !== 'limit') return { ...base, because };
       const limit = findParkedWait(limits);
@@ -243,6 +255,12 @@ export async function explainJob(
     case 'dead':
       return { ...base, sinceAt: job.finishedAt, because: `${job.class ?? 'failed'}: ${job.reason}` };
   }
+}
+
+const NO_POD = 'no running pod has this lane';
+
+function sayPaused(pause: PauseSeen | undefined): string {
+  return pause === undefined ? 'the lane is paused' : sayPause(pause);
 }
 
 /** Wait list: fetched from its right end, all of it before the prioritized set. */

@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../words/clock.ts';
 import { readConfig } from '../words/config.ts';
 import { firstLine, LanekeeperError, toError, wrongOption } from '../words/errors.ts';
 import { createKeys } from '../words/keys.ts';
+import { findUnknownAgents } from './agent-known.ts';
 import { keyTaken, readMark } from './dedupe.ts';
 import { type AddOptions, type Entry, toEntry } from './entry.ts';
 import { type ListOptions, readItems } from './items.ts';
@@ -136,6 +137,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
   async function addOne(given: Lane, payload: unknown, options: AddOptions, parent?: string): Promise<Added> {
     const lane = expectLane(given);
     const entry = await toEntry({ lane, keys, payload, options, where: '', nowAt: clock.now(), parent });
+    await refuseUnknownAgents(lane, [entry]);
     const laneQueue = queueOf(lane);
     using _held = await refuseUnderPressure(laneQueue, lane, [entry]);
     const before = await ask(() => addJob(laneQueue, entry));
@@ -158,6 +160,11 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
         if (isAnother(entry, mark)) throw keyTaken(key, readMark(mark).id, `[${index}] `);
       }
     }
+  }
+
+  async function refuseUnknownAgents(lane: Lane, entries: readonly Entry[]): Promise<void> {
+    const refusal = await ask(() => findUnknownAgents(redis, keys, lane, entries));
+    if (refusal) throw refusal;
   }
 
   async function writeList(laneQueue: LaneQueue, entries: readonly Entry[]): Promise<Before[]> {
@@ -196,6 +203,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     async addMany(given, items, options = {}) {
       const lane = expectLane(given);
       const entries = asBefore(unfinished.get(items), await readItems(lane, keys, items, options, clock.now()));
+      await refuseUnknownAgents(lane, entries);
       await refuseTakenKeys(entries);
       const laneQueue = queueOf(lane);
       using _held = await refuseUnderPressure(laneQueue, lane, entries);

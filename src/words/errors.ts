@@ -7,7 +7,7 @@ export const ERROR_CODES = {
   LK_DEFINITION: 'A lane, upstream or handler is not defined as it should be.',
   LK_INPUT: 'What was asked of a known lane or job is not usable: a payload, an option of a job.',
   LK_KEY_TAKEN: 'The key stands for a job with another payload or agent.',
-  LK_UNKNOWN: 'No lane, upstream or job has that name or id.',
+  LK_UNKNOWN: 'No lane, upstream, agent or job has that name or id.',
   LK_STATE: 'The job is not in a state in which that can be done.',
   LK_BACKLOG_FULL: 'As many jobs wait in the lane as may; nothing was written.',
   LK_REDIS_FULL: 'Redis has used three quarters of its memory; nothing was written.',

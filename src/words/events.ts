@@ -56,6 +56,15 @@ export interface Events {
   'agent.freed': JobRef & { upstream: string; agent: string; wasSent: boolean };
   /** An act begins: for so long its window stood open while there was a job for it. */
   'window.used': { lane: string; agent: string; waitedMs: number };
+  /** Somebody registered it, took it away, or moved its window while everything runs; instants are those of its window. */
+  'agent.ordered': {
+    upstream: string;
+    agent: string;
+    order: 'add' | 'remove' | 'mark' | 'clear';
+    reason: string | null;
+    beforeAt: number | null;
+    afterAt: number | null;
+  };
   /** Redis lost what was known of them: nobody acts before it is surely in order. */
   'agents.lost': { upstream: string };
   /** `who` ordered it, when that is not who writes it: an active job is cancelled by its pod. */
@@ -155,6 +164,7 @@ export const EVENT_CATALOGUE = {
   'limit.lost': { level: 'error', journal: true },
   'agent.freed': { level: 'warn', journal: true },
   'window.used': { level: 'debug', journal: false },
+  'agent.ordered': { level: 'info', journal: true },
   'agents.lost': { level: 'error', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },

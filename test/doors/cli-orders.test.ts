@@ -1,6 +1,7 @@
 // What operators order and how they are answered: pause, resume, cancel of a job that runs; and that `why` and `lanes` tell it.
 
 import { expect, vi } from 'vitest';
+import { collect } from '../../queues/collect.ts';
 import { publish } from '../../queues/publish.ts';
 import { readBatch } from '../../src/engine/journal.ts';
 import { handle } from '../../src/index.ts';
@@ -70,13 +71,13 @@ it('cancel ends a job that runs, and is journalled once with who and why', async
 });
 
 it('cancel of a job whose pod is frozen says so in one line; why tells the order', async ({ world }) => {
-  const { id } = await json<{ id: string }>(world, 'add', 'publish', POST);
-  await world.queue(publish).backend.moveToActive('frozen:0', 'frozen-pod');
-  const { code, stdout, stderr } = await world.cli(['cancel', 'publish', id, '--reason', 'wrong text']);
+  const { id } = await json<{ id: string }>(world, 'add', 'collect', '{}');
+  await world.queue(collect).backend.moveToActive('frozen:0', 'frozen-pod');
+  const { code, stdout, stderr } = await world.cli(['cancel', 'collect', id, '--reason', 'wrong text']);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr.trim().split('\n')).toHaveLength(1);
   expect(stderr).toContain('its pod frozen-pod did not answer within 3 s');
-  expect(await json(world, 'why', 'publish', id)).toMatchObject({
+  expect(await json(world, 'why', 'collect', id)).toMatchObject({
     state: 'active',
     because: expect.stringContaining('has ordered to cancel it'),
     cancel: { reason: 'wrong text' },

@@ -11,8 +11,11 @@ import { it, type World } from '../support/world.ts';
 
 const POST = JSON.stringify({ title: 'Hello', body: 'World' });
 
-async function addOne(world: World, ...options: string[]): Promise<string> {
-  const { code, stdout, stderr } = await world.cli(['add', 'publish', POST, '--json', ...options]);
+/** To collect, which has no agents: what is added there waits. */
+const addWaiting = (world: World, ...options: string[]) => addTo(world, 'collect', '{}', ...options);
+
+async function addTo(world: World, lane: string, payload: string, ...options: string[]): Promise<string> {
+  const { code, stdout, stderr } = await world.cli(['add', lane, payload, '--json', ...options]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return (JSON.parse(stdout) as { id: string }).id;
 }
@@ -33,34 +36,34 @@ it('add reads the payload from standard input', async ({ world }) => {
 });
 
 it('add with a key seen before gives the same id and adds nothing', async ({ world }) => {
-  const first = await addOne(world, '--key', 'order-7');
-  expect(await addOne(world, '--key', 'order-7')).toBe(first);
+  const first = await addWaiting(world, '--key', 'order-7');
+  expect(await addWaiting(world, '--key', 'order-7')).toBe(first);
   const { stdout } = await world.cli(['lanes', '--json']);
   expect(
-    (JSON.parse(stdout) as { lane: string; waiting: number }[]).find(({ lane }) => lane === 'publish')?.waiting,
+    (JSON.parse(stdout) as { lane: string; waiting: number }[]).find(({ lane }) => lane === 'collect')?.waiting,
   ).toBe(1);
 });
 
 it('jobs lists by state; why explains; cancel takes out and is journalled with who and why', async ({ world }) => {
-  const id = await addOne(world);
-  const later = await addOne(world, '--at', '2099-01-01T00:00:00Z');
-  const listed = await world.cli(['jobs', 'publish', '--state', 'waiting', '--json']);
+  const id = await addWaiting(world);
+  const later = await addWaiting(world, '--at', '2099-01-01T00:00:00Z');
+  const listed = await world.cli(['jobs', 'collect', '--state', 'waiting', '--json']);
   expect((JSON.parse(listed.stdout) as { id: string }[]).map((job) => job.id)).toEqual([id]);
-  const table = await world.cli(['jobs', 'publish']);
+  const table = await world.cli(['jobs', 'collect']);
   expect(table.stdout).toContain('ID');
   expect(table.stdout).toContain(later);
 
-  const why = JSON.parse((await world.cli(['why', 'publish', id, '--json'])).stdout) as Record<string, unknown>;
+  const why = JSON.parse((await world.cli(['why', 'collect', id, '--json'])).stdout) as Record<string, unknown>;
   expect(why).toMatchObject({ state: 'waiting', place: 1, because: 'no running pod has this lane', untilAt: null });
-  const whyLater = JSON.parse((await world.cli(['why', 'publish', later, '--json'])).stdout) as Record<string, unknown>;
+  const whyLater = JSON.parse((await world.cli(['why', 'collect', later, '--json'])).stdout) as Record<string, unknown>;
   expect(whyLater).toMatchObject({ state: 'scheduled', untilAt: '2099-01-01T00:00:00.000Z' });
 
-  const cancelled = await world.cli(['cancel', 'publish', later, '--reason', 'not wanted']);
-  expect(cancelled).toMatchObject({ code: 0, stdout: `cancelled ${later} of publish, which was scheduled\n` });
-  const again = await world.cli(['cancel', 'publish', later]);
+  const cancelled = await world.cli(['cancel', 'collect', later, '--reason', 'not wanted']);
+  expect(cancelled).toMatchObject({ code: 0, stdout: `cancelled ${later} of collect, which was scheduled\n` });
+  const again = await world.cli(['cancel', 'collect', later]);
   expect(again.code).toBe(1);
   expect(again.stderr).toContain('(LK_UNKNOWN)');
-  const [entry] = await world.redis.xrevrange(world.keys.journal('forum'), '+', '-', 'COUNT', 1);
+  const [entry] = await world.redis.xrevrange(world.keys.journal('feed'), '+', '-', 'COUNT', 1);
   const [written] = readBatch(...(entry as [string, string[]]));
   expect(written).toMatchObject({ what: 'job.cancelled', job: later, reason: 'not wanted', before: 'scheduled' });
   expect(written?.who).toMatch(/.+@.+/);
@@ -76,7 +79,7 @@ it('dead lists, shows and replays', async ({ world }) => {
   });
   await world.redis.hset(world.keys.limits('forum'), 'born', '1'); // else the forum is left alone for 10 s first
   await world.pod([handler]);
-  const id = await addOne(world, '--agent', 'a01');
+  const id = await addTo(world, 'publish', POST, '--agent', 'a01');
   await vi.waitFor(async () => {
     const { stdout } = await world.cli(['dead', 'publish', '--json']);
     expect(JSON.parse(stdout)).toMatchObject([{ id, class: 'auth', reason: 'login refused', agent: 'a01' }]);

@@ -189,7 +189,7 @@ describe('a job that somebody took out', () => {
     const producer = await world.producer();
     const add = () => producer.add(lane, { n: 1 }, by === 'key' ? { key: 'k' } : {});
     const cancelled = await add();
-    await cancelJob(queue, cancelled.id);
+    await cancelJob(queue, world.keys, cancelled.id);
     const second = await add();
     expect(second).toMatchObject({ isRepeat: false });
     const held = gate();
@@ -207,7 +207,7 @@ describe('a job that somebody took out', () => {
     const old = await producer.add(open, 1, { key: 'k' });
     for (const key of await world.redis.keys(`${world.prefix}:l:*:same:*`)) await world.redis.del(key);
     const young = await producer.add(open, 1, { key: 'k' });
-    await cancelJob(queue, old.id);
+    await cancelJob(queue, world.keys, old.id);
     expect(await producer.add(open, 1, { key: 'k' })).toMatchObject({ id: young.id, isRepeat: true });
   });
 });

@@ -36,6 +36,7 @@ describe('a lane', () => {
       done: { keepMs: 86_400_000, max: 100_000 },
       dead: { keepMs: 30 * 86_400_000, max: 100_000 },
       dedupe: { by: 'key', forMs: 86_400_000 },
+      agent: undefined,
       runbook: undefined,
       weight: 1,
       requests: 1,
@@ -72,8 +73,17 @@ describe('a lane', () => {
   });
 
   it('is frozen, all the way down', () => {
-    const lane = define({ name: 'a', upstream: api, retry: {}, done: {}, dead: {}, agent: {} });
-    const parts = [lane, lane.retry, lane.retry.backoffMs, lane.done, lane.dead, lane.unbuilt, lane.upstream];
+    const lane = define({ name: 'a', upstream: api, retry: {}, done: {}, dead: {}, agent: { cooldown: '2h' } });
+    const parts = [
+      lane,
+      lane.agent,
+      lane.retry,
+      lane.retry.backoffMs,
+      lane.done,
+      lane.dead,
+      lane.unbuilt,
+      lane.upstream,
+    ];
     for (const part of parts) expect(Object.isFrozen(part)).toBe(true);
     const byDefault = define({ name: 'a' });
     for (const part of [byDefault.retry, byDefault.retry.backoffMs, byDefault.done, byDefault.dead]) {
@@ -130,6 +140,18 @@ const wrong: Record<string, unknown[]> = {
     { for: '999ms' },
     { for: 'long' },
     { key: 'a' },
+  ],
+  agent: [
+    null,
+    5,
+    [],
+    '2h',
+    {},
+    { cooldown: 'long' },
+    { cooldown: -1 },
+    { cooldown: '1001d' },
+    { cooldown: '2h', charge: 'request' },
+    { cooldown: '2h', charges: 'attempt' },
   ],
   runbook: ['', 'a\nb', 'x'.repeat(501), 5, null],
   ownership: ['closed', true, null, ''],
@@ -207,6 +229,28 @@ describe('a combination', () => {
   });
 });
 
+describe('an agent', () => {
+  it.each([
+    ['2h', 7_200_000],
+    [0, 0],
+    ['365d', 31_536_000_000],
+  ])('whose act costs %s is taken; by default each attempt that sent something is one', (cooldown, cooldownMs) => {
+    expect(define({ name: 'a', upstream: api, agent: { cooldown } }).agent).toEqual({ cooldownMs, charge: 'attempt' });
+  });
+
+  it('may be charged for success alone', () => {
+    const lane = define({ name: 'a', upstream: api, agent: { cooldown: '1m', charge: 'success' } });
+    expect(lane.agent).toEqual({ cooldownMs: 60_000, charge: 'success' });
+    expect(lane.unbuilt).toEqual([]);
+  });
+
+  it('of a lane without an upstream is refused: agents belong to one', () => {
+    expect(refusal({ name: 'a', agent: { cooldown: '2h' } })).toBe(
+      'lane "a": agent: expected an upstream beside it, whose agents they are, got none',
+    );
+  });
+});
+
 describe("a lane's part in the limits of its upstream", () => {
   const tokens = defineUpstream({
     name: 'model',
@@ -265,7 +309,6 @@ describe("a lane's part in the limits of its upstream", () => {
 
 describe('an option whose part is not built yet', () => {
   const given: Record<string, unknown> = {
-    agent: { cooldown: '2h' },
     ownership: 'exclusive',
     displaced: 'park',
     pods: 'one',

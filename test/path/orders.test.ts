@@ -18,7 +18,7 @@ describe('a cancel', () => {
     const ranked = await producer.add(lane, 'b', { priority: 5 });
     const scheduled = await producer.add(lane, 'c', { at: Date.UTC(2040, 0, 1) });
     for (const { id, state } of [waiting, ranked, scheduled]) {
-      expect(await cancelJob(queue, id)).toMatchObject({ id, state });
+      expect(await cancelJob(queue, world.keys, id)).toMatchObject({ id, state });
       expect(await rejection(showJob(queue, id))).toMatchObject({ code: 'LK_UNKNOWN' });
       expect((await keysOf(world)).filter((key) => key.includes(id))).toEqual([]);
     }
@@ -37,12 +37,12 @@ describe('a cancel', () => {
       code: 'LK_STATE',
       message: expect.stringContaining(`is ${state}: only waiting, parked, scheduled`),
     });
-    expect(await rejection(cancelJob(queue, active.id))).toMatchObject(refusal('active'));
-    expect(await rejection(cancelJob(queue, buried.id))).toMatchObject(refusal('dead'));
+    expect(await rejection(cancelJob(queue, world.keys, active.id))).toMatchObject(refusal('active'));
+    expect(await rejection(cancelJob(queue, world.keys, buried.id))).toMatchObject(refusal('dead'));
     held.open();
     await untilState(queue, active.id, 'done');
-    expect(await rejection(cancelJob(queue, active.id))).toMatchObject(refusal('done'));
-    expect(await rejection(cancelJob(queue, 'j_none'))).toMatchObject({ code: 'LK_UNKNOWN' });
+    expect(await rejection(cancelJob(queue, world.keys, active.id))).toMatchObject(refusal('done'));
+    expect(await rejection(cancelJob(queue, world.keys, 'j_none'))).toMatchObject({ code: 'LK_UNKNOWN' });
   });
 
   it('that races with pods either takes a job out or is refused: no job does both, none is lost', async ({ world }) => {
@@ -58,7 +58,7 @@ describe('a cancel', () => {
     await Promise.all(
       added.reverse().map(async ({ id }) => {
         try {
-          await cancelJob(queue, id);
+          await cancelJob(queue, world.keys, id);
           cancelled.add(id);
         } catch (error) {
           expect(error).toMatchObject({ code: expect.stringMatching(/^LK_(STATE|UNKNOWN)$/) });

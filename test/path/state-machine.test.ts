@@ -117,11 +117,11 @@ const steps: fc.Arbitrary<Step>[] = [
     ),
   ),
   pick.map((n) =>
-    onJob('cancel', n, [], async (known, { queue }) => {
+    onJob('cancel', n, [], async (known, { queue, world: { keys } }) => {
       if (['scheduled', 'parked'].includes(known.state)) {
-        await cancelJob(queue, known.id);
+        await cancelJob(queue, keys, known.id);
         known.state = 'cancelled';
-      } else expect(await rejection(cancelJob(queue, known.id))).toMatchObject({ code: /LK_STATE|LK_UNKNOWN/ });
+      } else expect(await rejection(cancelJob(queue, keys, known.id))).toMatchObject({ code: /LK_STATE|LK_UNKNOWN/ });
     }),
   ),
   pick.map((n) =>

@@ -28,6 +28,7 @@ describe('an upstream', () => {
       pins: {},
       idempotency: true,
       limits: undefined,
+      agents: [],
       unbuilt: [],
     });
   });
@@ -38,9 +39,12 @@ describe('an upstream', () => {
       baseUrl: 'https://h:1/v2//',
       pins: { 'X-Api-Version': 'a' },
       idempotency: false,
+      agents: ['a01', 'bob@example.com'],
     });
+    expect(upstream.agents).toEqual(['a01', 'bob@example.com']);
     expect(upstream).toMatchObject({ baseUrl: 'https://h:1/v2', pins: { 'X-Api-Version': 'a' }, idempotency: false });
-    for (const part of [upstream, upstream.pins, upstream.unbuilt]) expect(Object.isFrozen(part)).toBe(true);
+    for (const part of [upstream, upstream.pins, upstream.agents, upstream.unbuilt])
+      expect(Object.isFrozen(part)).toBe(true);
     expect(isUpstream(upstream)).toBe(true);
     expect(isUpstream(lane)).toBe(false);
   });
@@ -53,6 +57,7 @@ describe('an upstream', () => {
     ],
     ['pins', ['x', 5, [], null, { 'no name': 'a' }, { a: 5 }, { a: 'two\nlines' }, { '': 'a' }]],
     ['idempotency', ['yes', 1, null]],
+    ['agents', ['a01', 5, null, {}, ['a b'], [''], ['-a'], [5], ['a01', 'a01'], ['a'.repeat(129)]]],
   ])('refuses every wrong %s with option, expected and got, in one line', (option, values) => {
     for (const value of values as unknown[]) {
       const said = refusal(() => define({ name: 'api', [option as string]: value }));
@@ -70,7 +75,7 @@ describe('an upstream', () => {
   });
 
   it('names the parts that are not built yet, and no other', () => {
-    expect(unbuiltIn(UPSTREAM_RULES).sort()).toEqual(['agents', 'breaker', 'prices', 'resources']);
+    expect(unbuiltIn(UPSTREAM_RULES).sort()).toEqual(['breaker', 'prices', 'resources']);
   });
 });
 

@@ -8,6 +8,7 @@ import { JOB_STATES } from '../../path/job-state.ts';
 import { lookAtLimits } from '../../path/limit-look.ts';
 import { readPause, sayPause } from '../../path/pause.ts';
 import type { AddOptions } from '../../path/producer.ts';
+import { readWindowWait } from '../../path/window-wait.ts';
 import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
 import { toRow } from './job-row.ts';
@@ -15,6 +16,8 @@ import { count, laneCommand, reason } from './options.ts';
 import { hint, paint, printable, say, sayFacts, sayJson, sayTable, warn, when } from './print.ts';
 import { openSession } from './session.ts';
 import { readStandardInput } from './standard-input.ts';
+
+const NO_POD = "starts when a pod runs this lane: 'lanekeeper up' or 'lanekeeper worker'";
 
 export function addJobCommands(program: Command): void {
   laneCommand(program, 'add', 'put a job into a lane; prints its id and when it should start')
@@ -36,17 +39,23 @@ export function addJobCommands(program: Command): void {
         const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
         const free = pods.length * lane.concurrency - counts.active;
         const isNext = added.state === 'waiting' && !counts.isPaused && counts.waiting <= Math.max(free, 0);
-        const startsAt = added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null);
+        const isStuck = added.state === 'parked' && (counts.isPaused || pods.length === 0);
+        const startsAt = isStuck ? null : (added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null));
         if (options.json)
           return sayJson({ ...added, lane: lane.name, startsAt, waiting: counts.waiting, pods: pods.length });
         say(added.id);
         hint(`${lane.name}: ${added.state}; ${expectation()}`);
 
         function expectation(): string {
-          if (added.state !== 'waiting')
-            return added.startsAt ? `starts at ${when(added.startsAt, systemClock.now())}` : 'it was added before';
+          if (added.isRepeat && !added.startsAt) return 'it was added before';
+          if (added.state === 'parked' && counts.isPaused) return 'starts when the lane is resumed';
+          if (added.state === 'parked' && pods.length === 0) return NO_POD;
+          if (added.state !== 'waiting' && added.startsAt)
+            return `starts at ${when(added.startsAt, systemClock.now())}`;
+          if (added.state === 'parked')
+            return `nobody knows when it starts: see 'lanekeeper why ${lane.name} ${added.id}'`;
           if (counts.isPaused) return 'starts when the lane is resumed';
-          if (pods.length === 0) return "starts when a pod runs this lane: 'lanekeeper up' or 'lanekeeper worker'";
+          if (pods.length === 0) return NO_POD;
           return isNext ? 'starts now' : `starts after ${Math.max(counts.waiting - 1, 0)} others`;
         }
       },
@@ -82,6 +91,7 @@ export function addJobCommands(program: Command): void {
         ...((job.state === 'waiting' || job.gate === 'limit') && lane.upstream?.limits
           ? { limits: await lookAtLimits(redis, keys, lane.upstream, job.agent ?? undefined) }
           : {}),
+        ...(job.gate === 'cooldown' ? { window: await readWindowWait(laneQueue, keys, id) } : {}),
       }));
       if (options.json) return sayJson(why);
       const nowAt = systemClock.now();

@@ -1,6 +1,5 @@
 // What a command works with: the settings, the definitions of its folder, and a Redis that answers.
 
-import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { type Definitions, loadDefinitions, type Wanted } from '../../engine/definitions.ts';
 import { createJournal, type Journal } from '../../engine/journal.ts';
@@ -15,6 +14,7 @@ import { systemClock } from '../../words/clock.ts';
 import { type Config, readConfig } from '../../words/config.ts';
 import { LanekeeperError, quote } from '../../words/errors.ts';
 import { createKeys, type Keys } from '../../words/keys.ts';
+import { whoami } from '../../words/whoami.ts';
 import { warn } from './print.ts';
 
 export interface DirOption {
@@ -48,15 +48,6 @@ export async function findRedisUrl(config: Config): Promise<string> {
     'LK_NOT_RUNNING',
     `nothing runs on ${config.dataDir}: start it with 'lanekeeper up' (in this repository: npm start), or set REDIS_URL`,
   );
-}
-
-/** Who gives an order, for the journal. */
-export function whoami(): string {
-  try {
-    return `${userInfo().username}@${hostname()}`;
-  } catch {
-    return `uid-${process.getuid?.() ?? 'unknown'}@${hostname()}`;
-  }
 }
 
 export interface Session extends AsyncDisposable {

@@ -1,0 +1,222 @@
+// The command about agents: look at an upstream's, and register, remove, mark or clear one while everything runs.
+
+import { Argument, type Command } from 'commander';
+import { sayAdd, sayCause } from '../../path/agent-lines.ts';
+import { type AgentSeen, type AgentsSeen, lookAtAgents } from '../../path/agent-look.ts';
+import {
+  type AgentChange,
+  type AgentOrders,
+  addAgent,
+  clearAgent,
+  markAgent,
+  removeAgent,
+} from '../../path/agent-orders.ts';
+import { Calendar } from '../../store/calendar/calendar.ts';
+import { toInstant } from '../../words/clock.ts';
+import { formatDuration } from '../../words/duration.ts';
+import { LanekeeperError, quote, toError } from '../../words/errors.ts';
+import { dirCommand, reason as toReason } from './options.ts';
+import { hint, say, sayFacts, sayJson, sayTable, when } from './print.ts';
+import { openSession, type Session } from './session.ts';
+
+const ACTIONS = ['add', 'remove', 'mark', 'clear'] as const;
+type Action = (typeof ACTIONS)[number];
+
+interface AgentsOptions {
+  dir: string;
+  json?: boolean;
+  reason?: string;
+  until?: string;
+  meta?: string;
+}
+
+/** Rows of the table; JSON has all. */
+const MAX_AGENTS = 200;
+const MAX_NAMES = 10;
+
+export function addAgentsCommand(program: Command): void {
+  dirCommand(
+    program,
+    'agents',
+    'show the agents of an upstream and when each may act; register, remove, mark or clear one',
+  )
+    .argument('<upstream>', 'whose agents')
+    .addArgument(new Argument('[action]', 'what to do').choices(ACTIONS))
+    .argument('[agent]', 'the agent')
+    .option('--reason <text>', 'with an action: why, for the journal and for whoever asks', toReason)
+    .option('--until <instant>', "for mark: it acts no sooner, such as '2030-01-31T08:00:00Z'")
+    .option('--meta <json>', 'for add: what is to be known of it')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ lanekeeper agents forum\n  $ lanekeeper agents forum mark a01 --until 2030-01-31T08:00:00Z --reason "banned for a day"\n  $ lanekeeper agents forum clear a01 --reason "they lifted it"\n  $ lanekeeper agents forum add a33 --reason "one more account"\n',
+    )
+    .action(
+      async (
+        name: string,
+        action: Action | undefined,
+        agent: string | undefined,
+        options: AgentsOptions,
+        self: Command,
+      ) => {
+        const complaint = findMisuse(action, agent, options);
+        if (complaint) {
+          const words = ['agents', name, action].filter((word) => word !== undefined);
+          self.error(`error: '${words.join(' ')}' ${complaint}`, { exitCode: 2 });
+        }
+        await using session = await openSession(options);
+        const upstream = session.upstream(name);
+        const lanes = [...session.definitions.lanes.values()]
+          .filter((lane) => lane.agent && lane.upstream?.name === name)
+          .map((lane) => lane.name);
+        const { redis, keys } = session;
+        if (action === undefined) {
+          const seen = await lookAtAgents(redis, keys, upstream, lanes);
+          return options.json ? sayJson(seen) : show(seen);
+        }
+        const change = await give(toOrders(session, name, lanes), action, agent, options);
+        if (options.json) return sayJson(change);
+        say(sayChange(change));
+        if (action === 'remove' && upstream.agents.includes(change.agent))
+          hint(`its definition names it, and does not bring it back: to do so, ${sayAdd(name, change.agent)}`);
+      },
+    );
+}
+
+function findMisuse(
+  action: Action | undefined,
+  agent: string | undefined,
+  { reason, until, meta }: AgentsOptions,
+): string | undefined {
+  if (action !== undefined && agent === undefined) return 'needs an agent';
+  if (action === 'mark' && until === undefined) return 'needs --until: before that instant it does not act';
+  if (action !== 'mark' && until !== undefined) return 'takes no --until: it is for mark';
+  if (action !== 'add' && meta !== undefined) return 'takes no --meta: it is for add';
+  if (action !== undefined && reason === undefined) return 'needs --reason: it is kept with the order';
+  if (action === undefined && reason !== undefined) return `takes no --reason: it is for ${ACTIONS.join(', ')}`;
+  return undefined;
+}
+
+function toOrders({ redis, keys, who, append }: Session, upstream: string, lanes: readonly string[]): AgentOrders {
+  return { calendar: new Calendar(redis, keys, upstream, who), redis, keys, upstream, lanes, who, append };
+}
+
+function give(
+  orders: AgentOrders,
+  action: Action,
+  agent: string | undefined,
+  { reason, until, meta }: AgentsOptions,
+): Promise<AgentChange> {
+  switch (action) {
+    case 'add':
+      return addAgent(orders, agent, meta === undefined ? undefined : parseMeta(meta), reason);
+    case 'remove':
+      return removeAgent(orders, agent, reason);
+    case 'mark':
+      return markAgent(orders, agent, until, reason);
+    case 'clear':
+      return clearAgent(orders, agent, reason);
+  }
+}
+
+function parseMeta(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new LanekeeperError('LK_INPUT', `--meta: expected JSON, got ${quote(json)} (${toError(error).message})`);
+  }
+}
+
+function show(seen: AgentsSeen): void {
+  const { upstream, agents, seenAt } = seen;
+  if (agents.length === 0) hint(`${upstream} has no agents: ${sayAdd(upstream, 'NAME')}`);
+  else {
+    sayTable(
+      ['AGENT', 'STATE', 'NEXT WINDOW', 'LAST ACT', 'WHY', 'WAITING', 'ACTS', 'SUCCESS'],
+      agents.slice(0, MAX_AGENTS).map((agent) => toRow(agent, seenAt)),
+    );
+  }
+  const facts = toFacts(seen);
+  if (facts.some(([, text]) => text)) sayFacts(facts);
+}
+
+function toRow(seen: AgentSeen, nowAt: number): unknown[] {
+  const { agent, state, nextAt, lastAt, acting, waiting, acts, success } = seen;
+  const next = state === 'acting' ? 'after this act' : nextAt === null ? 'not known' : when(nextAt, nowAt);
+  const why = acting
+    ? `${acting.lane} ${acting.job} on ${acting.pod} for ${formatDuration(Math.max(0, nowAt - acting.sinceAt))}`
+    : state === 'open'
+      ? null
+      : sayCause(seen);
+  const share = success === null ? null : `${Math.round(success * 100)} %`;
+  return [agent, state, next, when(lastAt, nowAt), why, waiting, acts, share];
+}
+
+function toFacts({ upstream, agents, lanes, absent, closedUntilAt, pods, seenAt }: AgentsSeen): [string, string][] {
+  const waiting = lanes.filter((lane) => lane.waiting > 0);
+  const missed = absent.filter((one) => one.waiting > 0);
+  const unregistered = absent.filter((one) => !one.isRemoved);
+  const costs = lanes.filter((lane) => lane.cooldownMs !== null);
+  return [
+    [`${upstream} cooldown`, costs.map((lane) => `${lane.lane} ${formatDuration(lane.cooldownMs ?? 0)}`).join(', ')],
+    [`${upstream} any agent`, waiting.map((lane) => `${lane.waiting} of ${lane.lane} wait`).join(', ')],
+    [`${upstream} missing`, missed.map((one) => sayMissing(one, upstream)).join('\n')],
+    [
+      `${upstream} not registered`,
+      unregistered.length === 0 ? '' : `${some(unregistered)}: a pod that runs a lane of ${upstream} registers them`,
+    ],
+    [
+      `${upstream} lost`,
+      closedUntilAt === null
+        ? ''
+        : `what was known of its agents was lost: nobody acts for ${formatDuration(closedUntilAt - seenAt)} more`,
+    ],
+    [`${upstream} pods`, pods > 0 || agents.length === 0 ? '' : 'none looks after them: no window is used'],
+    [`${upstream} more`, agents.length > MAX_AGENTS ? `${agents.length - MAX_AGENTS} agents: --json has all` : ''],
+  ];
+}
+
+function sayMissing({ agent, waiting }: AgentsSeen['absent'][number], upstream: string): string {
+  return `${sayJobs(waiting)} for ${agent}, which is not registered: ${sayAdd(upstream, agent)}`;
+}
+
+function some(absent: AgentsSeen['absent']): string {
+  const names = absent.slice(0, MAX_NAMES).map(({ agent }) => agent);
+  return `${names.join(', ')}${absent.length > MAX_NAMES ? ` and ${absent.length - MAX_NAMES} more` : ''}`;
+}
+
+function sayJobs(count: number): string {
+  return count === 1 ? '1 job waits' : `${count} jobs wait`;
+}
+
+function sayChange(change: AgentChange): string {
+  const { upstream, agent, order, isChanged, beforeAt, afterAt, orderedAt, isActing, waiting } = change;
+  const wasFor = beforeAt === null ? 0 : beforeAt - orderedAt;
+  const opens = `its window ${afterAt === null || afterAt <= orderedAt ? 'is open' : `opens ${when(afterAt, orderedAt)}`}`;
+  const acts = isActing ? ['an act of it is under way, and costs its cooldown'] : [];
+  switch (order) {
+    case 'add':
+      return isChanged
+        ? `registered ${agent} with ${upstream}; ${opens}`
+        : `${agent} was registered with ${upstream} before: only its metadata is replaced; ${opens}`;
+    case 'remove':
+      return [
+        `removed ${agent} from ${upstream}`,
+        ...(isActing ? ['an act of it is under way, and ends as ever'] : []),
+        ...(waiting > 0 ? [`${sayJobs(waiting)} for it: parked until it is added again, or they are cancelled`] : []),
+      ].join('; ');
+    case 'mark': {
+      const sooner = beforeAt !== null && afterAt !== null && afterAt < beforeAt;
+      return [
+        `marked ${agent} of ${upstream}: it acts no sooner than ${afterAt === null ? 'never' : toInstant(afterAt)}, for all pods`,
+        ...(sooner ? [`${formatDuration(beforeAt - afterAt)} sooner than before`] : []),
+        ...acts,
+      ].join('; ');
+    }
+    case 'clear':
+      return [
+        `cleared ${agent} of ${upstream}: it may act now`,
+        ...(wasFor > 0 ? [`${formatDuration(wasFor)} before its window would have opened`] : []),
+        ...acts,
+      ].join('; ');
+  }
+}

@@ -1,0 +1,142 @@
+// Orders about an upstream's agents while everything runs: register one, take it away, keep it from acting before an instant, or let
+// it act now. Every pod hears of it at once, and the journal keeps by whom and why. No order loses a job: one that waits for an agent
+// that was taken away stays parked, and says so.
+
+import type { AgentOrder, Calendar } from '../store/calendar/calendar.ts';
+import type { Redis } from '../store/connect.ts';
+import { redisNow } from '../store/redis-now.ts';
+import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
+import type { Events } from '../words/events.ts';
+import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
+import type { Keys } from '../words/keys.ts';
+import { sayAdd } from './agent-lines.ts';
+import { countWaiting } from './agent-look.ts';
+import { AGENT_FORM, isAgentName } from './envelope.ts';
+
+export interface AgentOrders {
+  calendar: Calendar;
+  redis: Redis;
+  keys: Keys;
+  upstream: string;
+  /** Of the folder, that act as its agents: they may have no pod yet. */
+  lanes: readonly string[];
+  who: string;
+  append: (what: 'agent.ordered', data: Events['agent.ordered']) => Promise<void>;
+}
+
+export interface AgentChange {
+  upstream: string;
+  agent: string;
+  order: AgentOrder['what'];
+  /** False: it was registered before, and only its metadata is replaced. */
+  isChanged: boolean;
+  /** Instants of its window, by Redis; null where it has or had none. */
+  beforeAt: number | null;
+  afterAt: number | null;
+  orderedAt: number;
+  /** An act of it is under way, which goes on and costs what it costs. */
+  isActing: boolean;
+  /** Jobs that wait for this agent and no other. */
+  waiting: number;
+}
+
+/** Of an agent; it is read with every look at them. */
+const MAX_META = 4_096;
+const META_FORM = `what JSON can say, at most ${MAX_META} bytes of it`;
+const REASON_FORM = '1 to 500 characters on one line';
+const MAX_NAMED = 10;
+
+export async function addAgent(orders: AgentOrders, agent: unknown, meta: unknown, reason: unknown = null) {
+  const text = meta === undefined ? undefined : toMetaText(meta);
+  return give(orders, { what: 'add', agent: toAgent(agent), meta: text, reason: toReason(reason, true) });
+}
+
+export async function removeAgent(orders: AgentOrders, agent: unknown, reason: unknown = null) {
+  return give(orders, { what: 'remove', agent: toAgent(agent), reason: toReason(reason, true) });
+}
+
+/** It acts no sooner, whatever its cooldown; also where that is sooner than before. */
+export async function markAgent(orders: AgentOrders, agent: unknown, until: unknown, reason: unknown) {
+  const order = { what: 'mark', agent: toAgent(agent), reason: toReason(reason), source: 'operator' } as const;
+  const untilAt = toEpochMs(until);
+  if (untilAt === undefined) throw wrongOption('LK_INPUT', 'until', INSTANT_FORM, until);
+  if (untilAt <= (await redisNow(orders.redis))) {
+    throw wrongOption('LK_INPUT', 'until', 'an instant that is to come (to let it act now, clear it)', until);
+  }
+  return give(orders, { ...order, untilAt });
+}
+
+export async function clearAgent(orders: AgentOrders, agent: unknown, reason: unknown) {
+  return give(orders, { what: 'clear', agent: toAgent(agent), reason: toReason(reason), source: 'operator' });
+}
+
+async function give(orders: AgentOrders, order: Omit<AgentOrder, 'by'> & { reason: string }): Promise<AgentChange> {
+  const { calendar, redis, keys, upstream, who, append } = orders;
+  const { agent, what } = order;
+  const reply = await calendar.change({ ...order, by: who });
+  if (reply.kind === 'unknown') throw await unknownAgent(orders, agent);
+  const isChanged = reply.kind === 'changed';
+  const [state, orderedAt, cooldowns] = await Promise.all([
+    redis.hmget(keys.agent(upstream, agent), 'next', 'token'),
+    redisNow(redis),
+    redis.hkeys(`${keys.upstream(upstream)}agent-lanes`),
+  ]);
+  const standing = { before: toAt(state[0]), after: toAt(state[0]) };
+  const { before: beforeAt, after: afterAt } =
+    reply.kind === 'changed' ? { before: toAt(reply.before), after: toAt(reply.after) } : standing;
+  // A service may register its agents again and again: what changed nothing is not told.
+  if (isChanged) {
+    const reason = order.reason === '' ? null : order.reason;
+    await append('agent.ordered', { upstream, agent, order: what, reason, beforeAt, afterAt });
+  }
+  const lanes = [...new Set([...cooldowns, ...orders.lanes])];
+  const [waiting = 0] = await countWaiting(redis, keys, upstream, lanes, [agent]);
+  const isActing = state[1] !== null;
+  return { upstream, agent, order: what, isChanged, beforeAt, afterAt, orderedAt, isActing, waiting };
+}
+
+/** Redis keeps fractions. */
+function toAt(instant: string | number | null | undefined): number | null {
+  return instant === null || instant === undefined ? null : Math.floor(Number(instant));
+}
+
+async function unknownAgent({ redis, keys, upstream }: AgentOrders, agent: string): Promise<LanekeeperError> {
+  const names = await redis.hkeys(keys.agents(upstream));
+  return new LanekeeperError(
+    'LK_UNKNOWN',
+    `upstream ${quote(upstream)} has no agent ${quote(agent)}: expected ${sayKnown(names)}; to register it: ${sayAdd(upstream, agent)}`,
+  );
+}
+
+/** 'one of a01, a02 and 30 more', or that there are none. */
+export function sayKnown(names: readonly string[]): string {
+  if (names.length === 0) return 'a registered one, but there are none';
+  const shown = [...names].sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).slice(0, MAX_NAMED);
+  const more = names.length > shown.length ? ` and ${names.length - shown.length} more` : '';
+  return `one of ${shown.join(', ')}${more}`;
+}
+
+function toAgent(value: unknown): string {
+  if (isAgentName(value)) return value;
+  throw wrongOption('LK_INPUT', 'agent', AGENT_FORM, value);
+}
+
+/** As text: Lua's JSON rounds numbers and knows no empty list. */
+function toMetaText(value: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    // A circle, a bigint, a getter that throws: none of it is JSON.
+  }
+  if (typeof text !== 'string' || Buffer.byteLength(text) > MAX_META) {
+    throw wrongOption('LK_INPUT', 'meta', META_FORM, value);
+  }
+  return text;
+}
+
+function toReason(value: unknown, isOptional = false): string {
+  if (isOptional && value === null) return '';
+  if (typeof value === 'string' && /^[^\p{Cc}]{1,500}$/u.test(value)) return value;
+  throw wrongOption('LK_INPUT', 'reason', REASON_FORM, value);
+}
