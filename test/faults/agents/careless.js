@@ -1,0 +1,47 @@
+// Loaded into a pod before it starts (--import), makes it careless in the ways that AGENTS_CARELESS names: each takes one
+// protection away, from outside. A test that still passes with it proves nothing.
+
+import { Redis } from 'ioredis';
+import { Calendar } from '../../../dist/store/calendar/calendar.js';
+
+const ways = (process.env.AGENTS_CARELESS ?? '').split(',').filter((way) => way !== '');
+
+/** What stands in a script, and what instead. */
+const SCRIPTS = {
+  /** Goes by its own clock, an hour ahead, instead of Redis's. */
+  'own-clock': ["call('TIME')", "(function() local t = redis.call('TIME') t[1] = t[1] + 3600 return t end)()"],
+  /** Waits for the dead. */
+  patient: ['text(now - deadMs)', 'text(now - 3600000)'],
+  /** Takes what a dead pod held for unused. */
+  forgiving: ['now + (cooldowns[lane] or longest)', 'now'],
+};
+
+const OTHERS = {
+  /** A clock that sleeps with its process: after a stop no time has passed. */
+  sleepy() {
+    const now = performance.now.bind(performance);
+    let asleep = 0;
+    let last = now();
+    setInterval(() => performance.now(), 20).unref();
+    performance.now = () => {
+      const at = now();
+      if (at - last > 3_000) asleep += at - last;
+      last = at;
+      return at - asleep;
+    };
+  },
+  /** After a loss it says nothing of what it knows, as if it had just started. */
+  untold() {
+    const { register } = Calendar.prototype;
+    Calendar.prototype.register = function (agents, lanes) {
+      return register.call(this, agents, lanes, false, {}, []);
+    };
+  },
+};
+
+const { defineCommand } = Redis.prototype;
+Redis.prototype.defineCommand = function (name, { lua, ...rest }) {
+  const careless = ways.reduce((text, way) => (SCRIPTS[way] ? text.replaceAll(...SCRIPTS[way]) : text), lua);
+  return defineCommand.call(this, name, { ...rest, lua: careless });
+};
+for (const way of ways) OTHERS[way]?.();
