@@ -233,8 +233,8 @@ export async function explainJob(
         const waits = { ...base, place, window };
         if ((await countJobs(laneQueue)).isPaused)
           return { ...waits, gate: 'pause', untilAt: null, because: sayPaused(pause) };
-        if (pods === 0) return { ...waits, untilAt: null, because: NO_POD };
-        return { ...waits, untilAt, because: sayWindowWait(window) };
+        const nobody = pods === 0 ? `; ${NO_POD}` : '';
+        return { ...waits, untilAt, because: `${sayWindowWait(window)}${nobody}` };
       }
       const because = job.reason ?? 'it was added for that instant';
       if (!limits || job.gate !== 'limit') return { ...base, because };

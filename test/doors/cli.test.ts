@@ -24,7 +24,7 @@ it('add prints the id, and says when it should start', async ({ world }) => {
   const { code, stdout, stderr } = await world.cli(['add', 'publish', POST, '--agent', 'a01', '--priority', '3']);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^j[0-9A-Za-z]{15}\n$/);
-  expect(stderr).toContain('starts when a pod runs this lane');
+  expect(stderr).toContain('nobody knows when it starts');
   const scheduled = await world.cli(['add', 'publish', POST, '--at', '2099-01-01T00:00:00Z', '--json']);
   expect(JSON.parse(scheduled.stdout)).toMatchObject({ state: 'scheduled', startsAt: '2099-01-01T00:00:00.000Z' });
 });

@@ -39,8 +39,7 @@ export function addJobCommands(program: Command): void {
         const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
         const free = pods.length * lane.concurrency - counts.active;
         const isNext = added.state === 'waiting' && !counts.isPaused && counts.waiting <= Math.max(free, 0);
-        const isStuck = added.state === 'parked' && (counts.isPaused || pods.length === 0);
-        const startsAt = isStuck ? null : (added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null));
+        const startsAt = added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null);
         if (options.json)
           return sayJson({ ...added, lane: lane.name, startsAt, waiting: counts.waiting, pods: pods.length });
         say(added.id);
@@ -49,7 +48,7 @@ export function addJobCommands(program: Command): void {
         function expectation(): string {
           if (added.isRepeat && !added.startsAt) return 'it was added before';
           if (added.state === 'parked' && counts.isPaused) return 'starts when the lane is resumed';
-          if (added.state === 'parked' && pods.length === 0) return NO_POD;
+          if (added.state === 'parked' && added.startsAt && pods.length === 0) return NO_POD;
           if (added.state !== 'waiting' && added.startsAt)
             return `starts at ${when(added.startsAt, systemClock.now())}`;
           if (added.state === 'parked')
