@@ -111,7 +111,6 @@ export class AgentDesk implements AgentHome {
     await this.#beating;
   }
 
-  /** Asked before the request is written: in this turn, over a connection that keeps order. */
   async sent(hold: AgentHold): Promise<boolean> {
     const isOurs = await this.#options.calendar.sent(hold.agent, hold.token);
     if (!isOurs) this.#holds.get(hold.token)?.lose();

@@ -46,6 +46,7 @@ export class AgentHold {
   #wasSent = false;
   /** Redis knows that something was sent: others leave its job alone for longer. */
   #isMarked = false;
+  #marking: Promise<void> | undefined;
   #open = 0;
   #answeredMono: number | undefined;
   #asked: { untilAt: number; reason: string } | undefined;
@@ -86,17 +87,21 @@ export class AgentHold {
     return clock.mono() - this.#sinceMono;
   }
 
-  /** A request is about to be written, in this turn: Redis hears of it over a connection that is written to first. */
+  /**
+   * Before the first request: Redis knows that something may go out, and has said that the agent is still ours. So of a pod that died
+   * it is known what surely was not sent.
+   */
+  async mayAct(): Promise<void> {
+    this.#marking ??= this.#desk.sent(this).then((isOurs) => {
+      this.#isMarked = isOurs;
+    });
+    await this.#marking;
+  }
+
+  /** A request is about to be written. */
   sending(): void {
     this.#open++;
-    if (this.#wasSent) return;
     this.#wasSent = true;
-    this.#desk.sent(this).then(
-      (isOurs) => {
-        this.#isMarked = isOurs;
-      },
-      () => {}, // it counts as unknown until the pod itself has been silent for too long
-    );
   }
 
   /** Its answer has ended, or it came to nothing. */

@@ -40,6 +40,10 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
       headers.set('idempotency-key', effects === 1 ? id : `${id}/${effects}`);
     }
     const { hold } = attempt;
+    if (hold) {
+      await hold.mayAct();
+      refuseIfOver(attempt, 'fetch', path);
+    }
     const ofAttempt = permit || hold ? untilCut() : attempt.signal;
     const signal = init.signal ? AbortSignal.any([ofAttempt, init.signal]) : ofAttempt;
 

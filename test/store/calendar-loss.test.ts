@@ -9,7 +9,7 @@ import { COOLDOWN, DEAD, dies, lose, mustClaim, openCalendar as open, SILENT } f
 const CLOSED = 601;
 
 describe('a dead pod', () => {
-  it('loses what it did not send: job back at its old place without its lock, agent charged', async ({ world }) => {
+  it('loses what it did not send: job back at its old place without its lock, the window still open', async ({ world }) => {
     const calendar = await open(world);
     const [first, second] = [await calendar.add('publish'), await calendar.add('publish')];
     await calendar.beat('p1');
@@ -19,9 +19,8 @@ describe('a dead pod', () => {
     expect(await calendar.lies('publish', first)).toBe('delayed');
     expect(await calendar.line('publish')).toEqual([first, second]);
     expect(await world.redis.exists(`${calendar.queue('publish').jobKey(first)}:lock`)).toBe(0);
-    expect(await calendar.opensIn('a')).toBe(COOLDOWN);
+    expect(await calendar.opensIn('a')).toBeLessThanOrEqual(0);
     expect(await calendar.places()).toEqual({ a: 'windows' });
-    await calendar.after(COOLDOWN);
     expect(await mustClaim(calendar, 'publish', { pod: 'p2' })).toMatchObject({ job: { id: held.job.id } });
   });
 
@@ -90,7 +89,7 @@ describe('a beat', () => {
     expect(await calendar.beat('p1', [held])).toEqual([
       { lane: 'publish', job: lost, agent: unheld.agent, wasSent: false },
     ]);
-    expect(await calendar.opensIn(unheld.agent)).toBe(COOLDOWN);
+    expect(await calendar.opensIn(unheld.agent)).toBeLessThanOrEqual(0);
     expect((await calendar.places())[held.agent]).toBe('acting');
   });
 

@@ -17,10 +17,12 @@ call('ZADD', U .. 'agent-pods', text(now), pod)
 
 local freed = {}
 
--- It may have sent until its right to send ran out, which is no later than now; what surely was not sent goes back into line.
+-- What surely was not sent goes back into line, and its agent has not acted. Of the rest: it may have sent until its right to send
+-- ran out, which is no later than now.
 local function takeFrom(agent, lane, id, wasSent, nextAt)
   local opensAt = math.max(tonumber(nextAt) or 0, now + (cooldowns[lane] or longest))
-  free(agent, { 'next', text(opensAt), 'last', text(now), 'source', 'policy', 'reason', 'its pod died while it acted' })
+  local reason = 'its pod died while it acted'
+  free(agent, wasSent and { 'next', text(opensAt), 'last', text(now), 'source', 'policy', 'reason', reason } or {})
   local queue = Q .. lane .. ':'
   if not wasSent and call('LREM', queue .. 'active', 1, id) == 1 then
     call('DEL', queue .. id .. ':lock')

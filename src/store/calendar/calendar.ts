@@ -10,7 +10,7 @@ import type { FetchedJob, LaneQueue } from '../lane-queue.ts';
 import { scriptOf, type Value } from '../together.ts';
 
 /** A pod that is silent for so long may begin nothing any more: others may have what it claimed. */
-export const DEAD_MS = 750;
+export const DEAD_MS = 650;
 /** Nor go on with what it began. */
 export const SILENT_MS = 15_000;
 /** Windows that open within it are looked after by somebody. More than a beat, so that none opens unseen. */

@@ -26,7 +26,10 @@ repeat
     local ownId, ownScore = head(lane, agent)
     if ownId and (not id or ownScore < score) then id, score, line = ownId, ownScore, lineOf(lane, agent) end
     if id then
-      count = count + 1
+      -- Another pod that lives looks after it, and would ask for nothing.
+      local watcher = opensAt > now - 15 and call('HGET', stateKey(agent), 'watcher')
+      local counts = not watcher or watcher == pod
+      if counts then count = count + 1 end
       local isOpen = opensAt <= now
       -- The open before the opening, the first in line before the others, and of two alike the one with the better success.
       local ok = isOpen and (tonumber(call('HGET', stateKey(agent), 'ok')) or 1) or 0
@@ -35,7 +38,7 @@ repeat
         isBetter = score < best.score or (score == best.score and (isOpen and ok > best.ok or opensAt < best.opensAt and ok == best.ok))
       end
       if isBetter then
-        best = { agent = agent, opensAt = opensAt, id = id, score = score, line = line, ok = ok, isOpen = isOpen }
+        best = { agent = agent, opensAt = opensAt, id = id, score = score, line = line, ok = ok, isOpen = isOpen, counts = counts }
       end
     elseif not hasWork(agent) then
       put(agent)
@@ -63,6 +66,7 @@ if yields == '1' then
 end
 
 local since = tonumber(call('HGET', queue .. best.id, 'lk:since')) or now
+local others = count - (best.counts and 1 or 0)
 call('ZREM', best.line, best.id)
 call('ZREM', queue .. 'delayed', best.id)
 call('RPUSH', queue .. 'wait', best.id)
@@ -87,4 +91,4 @@ end
 call('ZREM', U .. 'windows', best.agent)
 call('ZADD', U .. 'acting', text(now), best.agent)
 call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', whole(token), 'claimed', text(now))
-return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), (count > 1 or isRungForAny) and 1 or 0 }
+return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), (others > 0 or isRungForAny) and 1 or 0 }
