@@ -208,7 +208,7 @@ export class CalendarWorld {
 
 export const COOLDOWN = 10_000;
 /** Silent for longer, a pod begins nothing any more. */
-export const DEAD = 751;
+export const DEAD = 651;
 export const SILENT = 15_001;
 
 /** One agent and one lane, unless told otherwise. */
