@@ -147,7 +147,13 @@ export class AgentDesk implements AgentHome {
 
   /** What this pod will not settle: its next beats say that nobody holds it here. */
   forget(hold: AgentHold): void {
+    const held = this.#holds.get(hold.token);
+    if (!held) return;
     this.#holds.delete(hold.token);
+    if (!hold.wasSent) return;
+    // Redis forgot the claim, or others had the agent: it acted all the same, which must be known before it acts again.
+    this.#remember(hold.agent, this.#lanes.get(held.lane)?.cooldownMs ?? 0);
+    this.#isRegistered = false;
   }
 
   async #fetch(lane: { yieldedMono: number }, laneQueue: LaneQueue, token: string): Promise<FetchedAct | undefined> {
@@ -166,6 +172,8 @@ export class AgentDesk implements AgentHome {
       this.#wakeIn(`lane ${laneQueue.lane.name}`, YIELD_MS);
     }
     if (claimed.kind !== 'job') return undefined;
+    // Its answer was long on its way, or this pod was stopped: others may have it by now. What is not held is taken back.
+    if (this.clock.mono() >= this.mayBeginUntilMono) return undefined;
     const hold = new AgentHold(this, claimed.claim, this.clock.mono());
     this.#holds.set(hold.token, { hold, lane: laneQueue.lane.name, job: claimed.job.id, lose: () => {} });
     return { job: claimed.job, nextAt: 0, hold, hasMore: claimed.hasMore };

@@ -65,6 +65,10 @@ export class AgentHold {
     return this.#isMarked ? this.#desk.mayGoOnUntilMono : this.#desk.mayBeginUntilMono;
   }
 
+  get wasSent(): boolean {
+    return this.#wasSent;
+  }
+
   /** Calls back when others may have the agent. */
   onLost(then: () => void): void {
     this.#desk.keep(this, then);

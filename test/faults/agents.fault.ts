@@ -10,9 +10,9 @@ import { runFaults } from './harness/suite.ts';
 // The longest first: they wait for deadlines and do little.
 runFaults(
   [
+    ['a pod killed with requests on the wire', killed('onTheWire')],
     ['a pod stopped for 30 s inside a window', stopped()],
     ['twin: a pod whose clock stood still with it', stopped(['sleepy'])],
-    ['a pod killed with requests on the wire', killed('onTheWire')],
     ['a pod killed between answer and settle', killed('after')],
     ['a pod killed between claim and act', killed('before')],
     ['agent keys lost', redisLost.keysLost()],
