@@ -9,7 +9,9 @@ import { COOLDOWN, DEAD, dies, lose, mustClaim, openCalendar as open, SILENT } f
 const CLOSED = 601;
 
 describe('a dead pod', () => {
-  it('loses what it did not send: job back at its old place without its lock, the window still open', async ({ world }) => {
+  it('loses what it did not send: job back at its old place without its lock, the window still open', async ({
+    world,
+  }) => {
     const calendar = await open(world);
     const [first, second] = [await calendar.add('publish'), await calendar.add('publish')];
     await calendar.beat('p1');

@@ -124,9 +124,9 @@ export class CalendarModel {
       const isDead = silentMs >= (claim.isSent ? SILENT_MS : DEAD_MS);
       const isUnheld = claim.pod === pod && now - claim.at >= UNHELD_MS && !holding.includes(claim.token);
       if (isDead || isUnheld) {
-        known.next = Math.max(known.next, now + (this.#cooldowns[claim.job.lane] as number));
         known.claim = null;
-        if (!claim.isSent) claim.job.state = 'line';
+        if (claim.isSent) known.next = Math.max(known.next, now + (this.#cooldowns[claim.job.lane] as number));
+        else claim.job.state = 'line';
         freed.push(claim.token);
       }
     }
