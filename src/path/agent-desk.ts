@@ -17,6 +17,7 @@ import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import { AgentHold, type AgentHome } from './agent-hold.ts';
+import { RedisClock } from './redis-clock.ts';
 
 /** A window is claimed so long before it opens, and its job fetched meanwhile. */
 const LEAD_MS = 10;
@@ -62,6 +63,7 @@ export class AgentDesk implements AgentHome {
   readonly #holds = new Map<number, { hold: AgentHold; lane: string; job: string; lose: () => void }>();
   /** By the monotonic clock: until when an agent this pod released may not act. */
   readonly #opens = new Map<string, number>();
+  readonly #redisClock = new RedisClock();
   #beat: NodeJS.Timeout | undefined;
   #freshMono = Number.NEGATIVE_INFINITY;
   #isRegistered = false;
@@ -117,6 +119,10 @@ export class AgentDesk implements AgentHome {
     return isOurs;
   }
 
+  toRedis(mono: number): number | undefined {
+    return this.#redisClock.toRedis(mono, this.clock.mono());
+  }
+
   keep(hold: AgentHold, lose: () => void): void {
     const held = this.#holds.get(hold.token);
     if (held) held.lose = lose;
@@ -129,7 +135,9 @@ export class AgentDesk implements AgentHome {
     release: Release,
     move: (backend: IQueueBackend) => Promise<T>,
   ): Promise<T> {
+    const askedMono = this.clock.mono();
     const { reply, released } = await this.#options.calendar.release(laneQueue, job, release, move);
+    if (released.redisAt !== undefined) this.#redisClock.heard(askedMono, this.clock.mono(), released.redisAt);
     this.#holds.delete(hold.token);
     const { opensInMs } = released;
     if (opensInMs === undefined) {
@@ -161,10 +169,14 @@ export class AgentDesk implements AgentHome {
     if (this.#isStopped || this.clock.mono() > this.#freshMono + DEAD_MS / 2) return undefined;
     const mayYield = this.clock.mono() - lane.yieldedMono > YIELD_MS * 2;
     const { calendar } = this.#options;
+    let askedMono = this.clock.mono();
     let claimed: Claimed = await calendar.claim(laneQueue, token, LEAD_MS, mayYield);
     // A lane that this pod does not run: its own pods see to it.
     const isForeign = claimed.kind === 'other' && !this.#lanes.has(claimed.lane);
-    if (isForeign) claimed = await calendar.claim(laneQueue, token, LEAD_MS, false);
+    if (isForeign) {
+      askedMono = this.clock.mono();
+      claimed = await calendar.claim(laneQueue, token, LEAD_MS, false);
+    }
     if (claimed.kind === 'gone') void this.once();
     if (claimed.kind === 'other') {
       lane.yieldedMono = this.clock.mono();
@@ -174,7 +186,10 @@ export class AgentDesk implements AgentHome {
     if (claimed.kind !== 'job') return undefined;
     // Its answer was long on its way, or this pod was stopped: others may have it by now. What is not held is taken back.
     if (this.clock.mono() >= this.mayBeginUntilMono) return undefined;
-    const hold = new AgentHold(this, claimed.claim, this.clock.mono());
+    const { claim, redisAt } = claimed;
+    const repliedMono = this.clock.mono();
+    this.#redisClock.heard(askedMono, repliedMono, redisAt);
+    const hold = new AgentHold(this, claim, this.#redisClock.toMono(redisAt + claim.opensInMs, repliedMono));
     this.#holds.set(hold.token, { hold, lane: laneQueue.lane.name, job: claimed.job.id, lose: () => {} });
     return { job: claimed.job, nextAt: 0, hold, hasMore: claimed.hasMore };
   }
@@ -198,6 +213,7 @@ export class AgentDesk implements AgentHome {
         return await this.#register();
       }
       this.#freshMono = askedMono;
+      this.#redisClock.heard(askedMono, this.clock.mono(), beat.redisAt);
       this.#isFailing = false;
       for (const { agent, opensInMs } of beat.watch) this.#watch(agent, opensInMs);
       for (const { lane, job, agent, wasSent } of beat.freed) {

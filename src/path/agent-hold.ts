@@ -17,6 +17,8 @@ export interface AgentHome {
   /** By the monotonic clock: until then a first request may go out, and a further one. */
   readonly mayBeginUntilMono: number;
   readonly mayGoOnUntilMono: number;
+  /** As Redis's clock said it then, or a little later. */
+  toRedis(mono: number): number | undefined;
   keep(hold: AgentHold, lose: () => void): void;
   forget(hold: AgentHold): void;
   sent(hold: AgentHold): Promise<boolean>;
@@ -51,13 +53,13 @@ export class AgentHold {
   #answeredMono: number | undefined;
   #asked: { untilAt: number; reason: string } | undefined;
 
-  /** `repliedMono`: when the claim was known, which is no earlier than Redis's clock said. */
-  constructor(desk: AgentHome, { agent, token, opensInMs, waitedMs }: Claim, repliedMono: number) {
+  /** `opensMono`: when the window opens by Redis's clock, or a little later. */
+  constructor(desk: AgentHome, { agent, token, waitedMs }: Claim, opensMono: number) {
     this.#desk = desk;
     this.agent = agent;
     this.token = token;
-    this.opensMono = repliedMono + opensInMs;
-    this.#sinceMono = Math.max(this.opensMono, repliedMono - waitedMs);
+    this.opensMono = opensMono;
+    this.#sinceMono = Math.max(opensMono, desk.clock.mono() - waitedMs);
   }
 
   /** By the monotonic clock: from then on others may have the agent. */
@@ -80,7 +82,7 @@ export class AgentHold {
   }
 
   /**
-   * Never early, whatever the clocks say: it counts from when the reply was here. Answers for how long the window stood open, in ms,
+   * Never early, whatever this machine's clock says: Redis's decides (path/redis-clock). Answers for how long the window stood open, in ms,
    * while there was a job for it.
    */
   async opens(): Promise<number> {
@@ -124,6 +126,7 @@ export class AgentHold {
     const nothing = {
       costMs: null,
       agoMs: 0,
+      answeredAt: null,
       untilMs: null,
       source: 'policy',
       reason: '',
@@ -157,6 +160,7 @@ export class AgentHold {
       token: this.token,
       costMs: charge.costMs,
       agoMs: lastMono === undefined ? 0 : clock.mono() - lastMono,
+      answeredAt: lastMono === undefined ? null : (this.#desk.toRedis(lastMono) ?? null),
       untilMs: untilAt > nowAt ? untilAt - nowAt : null,
       source: isAsked ? 'policy' : charge.source,
       reason: (isAsked ? (this.#asked?.reason ?? '') : charge.reason).slice(0, 500),

@@ -195,7 +195,15 @@ export class CalendarWorld {
 
   #release({ lane, agent, token }: Held, change: Partial<Release>): Release {
     const { cooldownMs: costMs } = this.#lane(lane);
-    const nothing = { agoMs: 0, untilMs: null, source: 'policy', reason: '', ok: 1, binds: false } as const;
+    const nothing = {
+      agoMs: 0,
+      answeredAt: null,
+      untilMs: null,
+      source: 'policy',
+      reason: '',
+      ok: 1,
+      binds: false,
+    } as const;
     return { agent, token, costMs, ...nothing, ...change };
   }
 

@@ -9,7 +9,7 @@
 -- ARGV[6] holding  JSON list of the tokens of what it claimed and has not given back
 -- ARGV[7] epoch    that its registration answered
 -- Answers { 'gone' } when it is to register again, or
--- { 'ok', [agent, ms until it opens …] of those this pod is to look after, [lane, job, agent, 1 if it was sent …] taken from the dead }.
+-- { 'ok', [agent, ms until it opens …] of those this pod is to look after, [lane, job, agent, 1 if it was sent …] taken from the dead, what time it is }.
 local pod, lanes = ARGV[1], cjson.decode(ARGV[2])
 local deadMs, silentMs, aheadMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if not isKnown(lanes, ARGV[7]) then return { 'gone' } end
@@ -113,4 +113,4 @@ for i = 1, #soon, 2 do
     open[#open + 1] = text(at - now)
   end
 end
-return { 'ok', open, freed }
+return { 'ok', open, freed, text(now) }

@@ -29,7 +29,7 @@ export interface Claim {
 }
 
 export type Claimed =
-  | { kind: 'job'; job: FetchedJob; claim: Claim; hasMore: boolean }
+  | { kind: 'job'; job: FetchedJob; claim: Claim; hasMore: boolean; redisAt: number }
   /** Its jobs go first. */
   | { kind: 'other'; lane: string }
   | { kind: 'none' | 'gone' };
@@ -41,6 +41,8 @@ export interface Release {
   /** What it costs, from its last answer; null: it did not act. */
   costMs: number | null;
   agoMs: number;
+  /** The same as Redis's clock said then, or a little later; null when that is not known. */
+  answeredAt: number | null;
   /** It may not act for so long, whatever it costs. */
   untilMs: number | null;
   source: 'policy' | 'retry-after' | 'quota' | 'ban' | 'operator';
@@ -54,6 +56,7 @@ export interface Released {
   /** Undefined: others have the agent. */
   opensInMs: number | undefined;
   isWanted: boolean;
+  redisAt: number | undefined;
 }
 
 /** What a pod claimed and has not given back. */
@@ -142,7 +145,7 @@ export class Calendar {
   async beat(
     lanes: readonly string[],
     holding: readonly number[],
-  ): Promise<{ watch: Watch[]; freed: Freed[] } | undefined> {
+  ): Promise<{ watch: Watch[]; freed: Freed[]; redisAt: number } | undefined> {
     const given = [
       this.#pod,
       JSON.stringify(lanes),
@@ -152,9 +155,11 @@ export class Calendar {
       JSON.stringify(holding),
       this.#epoch,
     ];
-    const [kind, open = [], freed = []] = (await this.#run('beat', given)) as [string, string[]?, (string | number)[]?];
+    const reply = (await this.#run('beat', given)) as [string, string[]?, (string | number)[]?, string?];
+    const [kind, open = [], freed = [], redisAt] = reply;
     if (kind === 'gone') return undefined;
     return {
+      redisAt: Number(redisAt),
       watch: inGroups(open, 2).map(([agent, ms]) => ({ agent: String(agent), opensInMs: Number(ms) })),
       freed: inGroups(freed, 4).map(([lane, job, agent, sent]) => ({
         lane: String(lane),
@@ -185,14 +190,17 @@ export class Calendar {
       },
     });
     const reply = (await backend.moveToActive(token, this.#pod)) as unknown as [JobJson?, string?];
-    const [kind, second, agent, claimToken, opensInMs, waitedMs, more] = told as [Claimed['kind'], ...unknown[]];
+    const [kind, second, agent, claimToken, opensInMs, waitedMs, more, redisAt] = told as [
+      Claimed['kind'],
+      ...unknown[],
+    ];
     if (kind === 'other') return { kind, lane: String(second) };
     if (kind !== 'job') return { kind };
     const [job, id] = reply as [JobJson, string];
     job.id = id;
     const ofClaim = { token: Number(claimToken), opensInMs: Number(opensInMs), waitedMs: Number(waitedMs) };
     const claim = { agent: String(agent), ...ofClaim };
-    return { kind, job: job as FetchedJob, claim, hasMore: more === 1 };
+    return { kind, job: job as FetchedJob, claim, hasMore: more === 1, redisAt: Number(redisAt) };
   }
 
   /** Settles by `move` on the backend it is given, and gives the agent back in the same script. */
@@ -202,12 +210,14 @@ export class Calendar {
     release: Release,
     move: (backend: IQueueBackend) => Promise<T>,
   ): Promise<{ reply: T; released: Released }> {
-    let released: Released = { opensInMs: undefined, isWanted: false };
+    let released: Released = { opensInMs: undefined, isWanted: false, redisAt: undefined };
     const wire = { ...release, lane: laneQueue.lane.name, job, pod: this.#pod, aheadMs: AHEAD_MS };
     const backend = around(laneQueue, 'release', [JSON.stringify(wire), ...this.#prefixes()], {
       reply: (raw) => {
-        const [reply, opensInMs, isWanted] = raw as [unknown, string?, number?];
-        if (opensInMs !== undefined) released = { opensInMs: Number(opensInMs), isWanted: isWanted === 1 };
+        const [reply, opensInMs, isWanted, redisAt] = raw as [unknown, string?, number?, string?];
+        if (opensInMs !== undefined) {
+          released = { opensInMs: Number(opensInMs), isWanted: isWanted === 1, redisAt: Number(redisAt) };
+        }
         return reply ?? undefined;
       },
     });

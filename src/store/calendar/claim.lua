@@ -4,7 +4,7 @@
 -- ARGV[lane] ARGV[pod] ARGV[leadMs] how long before its opening a window may be claimed
 -- ARGV[yields] 1: not while another lane's job stands before ours for that agent
 -- Answers { 'job', BullMQ's reply, agent, token, ms until it opens, ms the job has waited,
--- 1 if there may be more }, { 'other', lane }, { 'gone' } or { 'none' }.
+-- 1 if there may be more, what time it is }, { 'other', lane }, { 'gone' } or { 'none' }.
 local lane, pod, leadMs, yields = ARGV[#ARGV - 6], ARGV[#ARGV - 5], tonumber(ARGV[#ARGV - 4]), ARGV[#ARGV - 3]
 if not isKnown({ lane }) then return { 'gone' } end
 local queue = Q .. lane .. ':'
@@ -91,4 +91,5 @@ end
 call('ZREM', U .. 'windows', best.agent)
 call('ZADD', U .. 'acting', text(now), best.agent)
 call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', whole(token), 'claimed', text(now))
-return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), (others > 0 or isRungForAny) and 1 or 0 }
+local more = (others > 0 or isRungForAny) and 1 or 0
+return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), more, text(now) }

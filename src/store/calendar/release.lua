@@ -1,10 +1,11 @@
 -- Settles a job by BullMQ's own script, `bull`, and gives its agent back in the same move: charged, from its last answer, or as if it
 -- had not been claimed. Whoever is late, because others have the agent by now, changes nothing of it.
 -- KEYS and ARGV: BullMQ's, then one argument
--- ARGV[release] JSON { lane, job, agent, token, costMs | null, agoMs since its last answer, untilMs | null (it may act again after so
+-- ARGV[release] JSON { lane, job, agent, token, costMs | null, agoMs since its last answer, answeredAt by this clock (no
+-- earlier than it was) | null, untilMs | null (it may act again after so
 -- long at the soonest), reason, source, ok | null, binds,
 -- pod, aheadMs }
--- Answers { BullMQ's reply, ms until its window, 1 if there is work for it }, or { BullMQ's reply } when it was not ours any more.
+-- Answers { BullMQ's reply, ms until its window, 1 if there is work for it, what time it is }, or { BullMQ's reply } when it was not ours any more.
 local release = cjson.decode(ARGV[#ARGV - 3])
 local key = Q .. release.lane .. ':' .. release.job
 local held = call('HMGET', stateKey(release.agent), 'token', 'next', 'ok', 'acts')
@@ -20,6 +21,10 @@ local fields = {}
 local nextAt = tonumber(held[2]) or now
 if type(release.costMs) == 'number' then
   local lastAt = now - release.agoMs
+  -- Known to be a little earlier: this came late. Not by more, or a clock that was set would open it early.
+  if type(release.answeredAt) == 'number' then
+    lastAt = math.min(lastAt, math.max(release.answeredAt, lastAt - 20))
+  end
   fields = { 'last', text(lastAt), 'acts', (tonumber(held[4]) or 0) + 1 }
   -- What an operator ordered meanwhile stays, if it is later.
   if lastAt + release.costMs >= nextAt then
@@ -43,4 +48,4 @@ end
 fields[#fields + 1] = 'next'
 fields[#fields + 1] = text(nextAt)
 local isWanted = free(release.agent, fields)
-return { reply, text(nextAt - now), isWanted and 1 or 0 }
+return { reply, text(nextAt - now), isWanted and 1 or 0, text(now) }
