@@ -1,6 +1,8 @@
 // The calendar in plain TypeScript: who may act when, and who stands where. It does what the scripts promise in the simplest way, one
 // list of jobs and one of agents, so that a random history can be held against both.
 
+import { DEAD_MS, SILENT_MS } from '../../src/store/calendar/calendar.ts';
+
 export interface ModelJob {
   id: string;
   lane: string;
@@ -18,8 +20,6 @@ export interface ModelAgent {
   claim: { token: number; job: ModelJob; pod: string; at: number; isSent: boolean } | null;
 }
 
-const DEAD_MS = 750;
-const SILENT_MS = 15_000;
 const UNHELD_MS = 2_000;
 
 export class CalendarModel {
@@ -117,7 +117,7 @@ export class CalendarModel {
   beat(pod: string, holding: readonly number[], now: number): number[] {
     this.beats.set(pod, now);
     const freed: number[] = [];
-    for (const known of this.agents.values()) {
+    for (const [agent, known] of this.agents) {
       const { claim } = known;
       if (!claim) continue;
       const silentMs = now - (this.beats.get(claim.pod) ?? now);
@@ -125,8 +125,11 @@ export class CalendarModel {
       const isUnheld = claim.pod === pod && now - claim.at >= UNHELD_MS && !holding.includes(claim.token);
       if (isDead || isUnheld) {
         known.claim = null;
-        if (claim.isSent) known.next = Math.max(known.next, now + (this.#cooldowns[claim.job.lane] as number));
-        else claim.job.state = 'line';
+        if (claim.isSent) {
+          known.next = Math.max(known.next, now + (this.#cooldowns[claim.job.lane] as number));
+          // It goes on as this agent, if it goes on.
+          claim.job.agent = agent;
+        } else claim.job.state = 'line';
         freed.push(claim.token);
       }
     }
