@@ -97,7 +97,10 @@ export class AgentDesk implements AgentHome {
   }
 
   start(): void {
-    this.#beat = setInterval(() => void this.once(), BEAT_MS);
+    this.#beat = setInterval(() => {
+      this.#dropLost();
+      void this.once();
+    }, BEAT_MS);
     void this.once();
   }
 
@@ -194,6 +197,11 @@ export class AgentDesk implements AgentHome {
     return { job: claimed.job, nextAt: 0, hold, hasMore: claimed.hasMore };
   }
 
+  /** By itself, because a beat that Redis does not answer never ends. */
+  #dropLost(): void {
+    for (const { hold, lose } of this.#holds.values()) if (this.clock.mono() >= hold.untilMono) lose();
+  }
+
   once(): Promise<void> {
     this.#beating ??= this.#doBeat().finally(() => {
       this.#beating = undefined;
@@ -203,7 +211,6 @@ export class AgentDesk implements AgentHome {
 
   async #doBeat(): Promise<void> {
     const { calendar, events, upstream } = this.#options;
-    for (const { hold, lose } of this.#holds.values()) if (this.clock.mono() >= hold.untilMono) lose();
     try {
       if (!this.#isRegistered) await this.#register();
       const askedMono = this.clock.mono();
