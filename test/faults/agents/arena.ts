@@ -22,12 +22,6 @@ export const TAG = 'acting';
 export const AGENTS = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'a8'];
 export const COOLDOWN_MS = 1_000;
 
-/**
- * The upstream stamps an answer when its socket has taken it: on a crowded machine the pod has read it by then, up to 2.6 ms before in
- * 900 acts.
- */
-const STAMP_MS = 10;
-
 /** Ways in which a pod forgets a protection: see careless.js. */
 export type Careless = 'own-clock' | 'patient' | 'forgiving' | 'sleepy' | 'untold';
 
@@ -159,7 +153,7 @@ async function openArena(
   });
   const upstream = await startUpstream([], latency);
   defer(() => upstream.stop());
-  await upstream.configure({ cooldown: `${cooldownMs - STAMP_MS}ms`, enforce: false });
+  await upstream.configure({ cooldown: `${cooldownMs}ms`, enforce: false });
   const look = new Redis(redis.url, { maxRetriesPerRequest: null, connectionName: 'faults:look' });
   look.on('error', () => {});
   defer(() => look.disconnect());
