@@ -257,7 +257,7 @@ class Both {
     for (const [name] of known) pipeline.hmget(this.#world.keys.agent('forum', name), 'next', 'token');
     const replies = (await pipeline.exec()) ?? [];
     for (const [place, [name, { next, claim }]] of known.entries()) {
-      const [realNext, token] = replies[place]?.[1] as [string | null, string | null];
+      const [realNext, token] = (replies[place]?.[1] ?? []) as [string | null, string | null];
       same(Number(realNext), next, `when ${name} opens`);
       same(token === null ? null : Number(token), claim?.token ?? null, `who has ${name}`);
     }
