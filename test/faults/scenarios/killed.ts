@@ -44,6 +44,7 @@ export function run(options: FaultOptions): Promise<Evidence> {
     }
     await load.stop();
     const doubled = () => arena.bare.effects.length - new Set(arena.bare.effects.map(({ jobId }) => jobId)).size;
+    await until('effects of the second runs', 10_000, () => doubled() >= inFlight / 2).catch(() => {});
     evidence.prove(doubled() >= inFlight / 2, 'twin: without idempotency keys every one of them had its effect twice');
   });
 }
