@@ -15,6 +15,7 @@ import { createEvidence, type Evidence, proveAccount } from './evidence.ts';
 import { countUnfinished, takeAccount } from './harness/account.ts';
 import { createLedger, type Ledger } from './harness/ledger.ts';
 import { type ArenaPod, startPod } from './harness/pods.ts';
+import { type Defer, onStage } from './harness/stage.ts';
 import { createRandom, until } from './harness/until.ts';
 
 /** What a pod may take to leave when it has nothing to do, on a crowded machine. */
@@ -63,30 +64,15 @@ export async function inArena(
   body: (arena: Arena, evidence: Evidence) => Promise<void>,
 ): Promise<Evidence> {
   const evidence = createEvidence(fault, seed);
-  const startedAt = performance.now();
-  const cleanups: (() => unknown)[] = [];
-  try {
-    const arena = await openArena(seed, cleanups, dataDir);
+  return onStage(evidence, async (defer) => {
+    const arena = await openArena(seed, defer, dataDir);
     await body(arena, evidence);
     await reckon(arena, evidence, drainMs);
     await leave(arena, evidence);
-  } catch (error) {
-    evidence.problems.push(`broke off: ${(error as Error).message}`);
-  } finally {
-    for (const cleanup of cleanups.reverse()) {
-      try {
-        await cleanup();
-      } catch (error) {
-        evidence.problems.push(`could not be taken down: ${(error as Error).message}`);
-      }
-    }
-  }
-  evidence.tookMs = performance.now() - startedAt;
-  return evidence;
+  });
 }
 
-async function openArena(seed: number, cleanups: (() => unknown)[], givenDir?: string): Promise<Arena> {
-  const defer = (cleanup: () => unknown) => void cleanups.push(cleanup);
+async function openArena(seed: number, defer: Defer, givenDir?: string): Promise<Arena> {
   const random = createRandom(seed);
   const dataDir = givenDir ?? (await mkdtemp(join(tmpdir(), 'lanekeeper-fault-')));
   if (!givenDir) defer(() => rm(dataDir, { recursive: true, force: true }));

@@ -12,6 +12,7 @@ import { systemClock } from '../../../src/words/clock.ts';
 import { createKeys, type Keys } from '../../../src/words/keys.ts';
 import { type FaultOptions, trySignal } from '../arena.ts';
 import { type ArenaPod, startProcess } from '../harness/pods.ts';
+import { type Defer, onStage } from '../harness/stage.ts';
 import { until } from '../harness/until.ts';
 import { type Arrival, startUpstream, type UpstreamProcess } from '../limits/upstream-process.ts';
 import { type AgentEvidence, createAgentEvidence } from './evidence.ts';
@@ -73,24 +74,7 @@ export async function inAgentArena(
   body: (arena: AgentArena, evidence: AgentEvidence) => Promise<void>,
 ): Promise<AgentEvidence> {
   const evidence = createAgentEvidence(fault, seed);
-  const startedAt = performance.now();
-  const cleanups: (() => unknown)[] = [];
-  try {
-    const arena = await openArena(latency, cooldownMs, evidence, cleanups);
-    await body(arena, evidence);
-  } catch (error) {
-    evidence.problems.push(`broke off: ${(error as Error).message}`);
-  } finally {
-    for (const cleanup of cleanups.reverse()) {
-      try {
-        await cleanup();
-      } catch (error) {
-        evidence.problems.push(`could not be taken down: ${(error as Error).message}`);
-      }
-    }
-  }
-  evidence.tookMs = performance.now() - startedAt;
-  return evidence;
+  return onStage(evidence, async (defer) => body(await openArena(latency, cooldownMs, evidence, defer), evidence));
 }
 
 /** Every accepted job ends, and nobody acted early, by the judge. */
@@ -140,9 +124,8 @@ async function openArena(
   latency: string,
   cooldownMs: number,
   evidence: AgentEvidence,
-  cleanups: (() => unknown)[],
+  defer: Defer,
 ): Promise<AgentArena> {
-  const defer = (cleanup: () => unknown) => void cleanups.push(cleanup);
   const dataDir = await mkdtemp(join(tmpdir(), 'lanekeeper-agents-'));
   defer(() => rm(dataDir, { recursive: true, force: true }));
   const cacheDir = join(ROOT, '.lanekeeper', 'server');

@@ -3,6 +3,7 @@
 
 import { Redis } from 'ioredis';
 import { Calendar } from '../../../dist/store/calendar/calendar.js';
+import { sleepy } from '../harness/sleepy.js';
 
 const ways = (process.env.AGENTS_CARELESS ?? '').split(',').filter((way) => way !== '');
 
@@ -17,19 +18,7 @@ const SCRIPTS = {
 };
 
 const OTHERS = {
-  /** A clock that sleeps with its process: after a stop no time has passed. */
-  sleepy() {
-    const now = performance.now.bind(performance);
-    let asleep = 0;
-    let last = now();
-    setInterval(() => performance.now(), 20).unref();
-    performance.now = () => {
-      const at = now();
-      if (at - last > 3_000) asleep += at - last;
-      last = at;
-      return at - asleep;
-    };
-  },
+  sleepy,
   /** After a loss it says nothing of what it knows, as if it had just started. */
   untold() {
     const { register } = Calendar.prototype;

@@ -14,6 +14,7 @@ import { createKeys, type Keys } from '../../../src/words/keys.ts';
 import type { LimitDriverName } from '../../../src/words/limit.ts';
 import { type FaultOptions, trySignal } from '../arena.ts';
 import { type ArenaPod, startProcess } from '../harness/pods.ts';
+import { type Defer, onStage } from '../harness/stage.ts';
 import { until } from '../harness/until.ts';
 import { createLimitEvidence, type LimitEvidence } from './evidence.ts';
 import { type Arrival, startUpstream, type UpstreamProcess } from './upstream-process.ts';
@@ -101,16 +102,14 @@ export async function inLimitArena(
   body: (arena: LimitArena, evidence: LimitEvidence) => Promise<void>,
 ): Promise<LimitEvidence> {
   const evidence = createLimitEvidence(fault, driver, seed);
-  const startedAt = performance.now();
-  const cleanups: (() => unknown)[] = [];
   const refusal = refusalOf(terms, driver);
   if (refusal) {
     evidence.prove(true, `it cannot be kept, and is refused where it is defined: ${refusal}`);
     evidence.figures.push('refused at definition');
     return evidence;
   }
-  try {
-    const arena = await openArena(terms, driver, cleanups);
+  return onStage(evidence, async (defer) => {
+    const arena = await openArena(terms, driver, defer);
     let isWhole = true;
     await body(arena, evidence).catch((error) => {
       isWhole = false;
@@ -120,19 +119,7 @@ export async function inLimitArena(
     evidence.requests = summary.requests;
     evidence.refused = summary.byStatus['429'] ?? 0;
     if (!isWhole) evidence.over = (counts.concurrent ?? 0) + (counts.rate ?? 0);
-  } catch (error) {
-    evidence.problems.push(`broke off: ${(error as Error).message}`);
-  } finally {
-    for (const cleanup of cleanups.reverse()) {
-      try {
-        await cleanup();
-      } catch (error) {
-        evidence.problems.push(`could not be taken down: ${(error as Error).message}`);
-      }
-    }
-  }
-  evidence.tookMs = performance.now() - startedAt;
-  return evidence;
+  });
 }
 
 const allOf = ({ limits, tokens }: LimitTerms) => (tokens ? [...limits, tokens] : limits);
@@ -146,8 +133,7 @@ function refusalOf(terms: LimitTerms, driver: LimitDriverName): string | undefin
   }
 }
 
-async function openArena(terms: LimitTerms, driver: LimitDriverName, cleanups: (() => unknown)[]): Promise<LimitArena> {
-  const defer = (cleanup: () => unknown) => void cleanups.push(cleanup);
+async function openArena(terms: LimitTerms, driver: LimitDriverName, defer: Defer): Promise<LimitArena> {
   const dataDir = await mkdtemp(join(tmpdir(), 'lanekeeper-limit-'));
   defer(() => rm(dataDir, { recursive: true, force: true }));
   const cacheDir = join(ROOT, '.lanekeeper', 'server');

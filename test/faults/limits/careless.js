@@ -8,6 +8,7 @@ import { askPermits } from '../../../dist/store/scripts/ask-permits.js';
 import { registerLimits } from '../../../dist/store/scripts/register-limits.js';
 import { settleOwnLimits } from '../../../dist/store/scripts/settle-own-limits.js';
 import { takeOwnLimits } from '../../../dist/store/scripts/take-own-limits.js';
+import { sleepy } from '../harness/sleepy.js';
 
 const HOUR_MS = 3_600_000;
 
@@ -36,19 +37,7 @@ const DRIVERS = {
 
 /** What becomes of everything else. */
 const OTHERS = {
-  /** A clock that sleeps with its process: after a stop no time has passed. */
-  sleepy() {
-    const now = performance.now.bind(performance);
-    let asleep = 0;
-    let last = now();
-    setInterval(() => performance.now(), 20).unref();
-    performance.now = () => {
-      const at = now();
-      if (at - last > 3_000) asleep += at - last;
-      last = at;
-      return at - asleep;
-    };
-  },
+  sleepy,
   /** Slots that outlive their pod. */
   unexpiring() {
     const { run } = askPermits;
