@@ -82,8 +82,8 @@ export class AgentHold {
   }
 
   /**
-   * Never early, whatever this machine's clock says: Redis's decides (path/redis-clock). Answers for how long the window stood open, in ms,
-   * while there was a job for it.
+   * Never early, whatever this machine's clock says: Redis's decides (path/redis-clock). Answers for how long the window stood open,
+   * in ms, while there was a job for it.
    */
   async opens(): Promise<number> {
     const { clock } = this.#desk;
@@ -98,9 +98,15 @@ export class AgentHold {
    * it is known what surely was not sent.
    */
   async mayAct(): Promise<void> {
-    this.#marking ??= this.#desk.sent(this).then((isOurs) => {
-      this.#isMarked = isOurs;
-    });
+    this.#marking ??= this.#desk.sent(this).then(
+      (isOurs) => {
+        this.#isMarked = isOurs;
+      },
+      (error) => {
+        this.#marking = undefined; // the next request asks again
+        throw error;
+      },
+    );
     await this.#marking;
   }
 

@@ -1,5 +1,5 @@
 // What time it is at Redis, between two bounds, by this pod's monotonic clock. Redis read its clock after it was asked and before its
-// answer was here, so each answer bounds the difference of the two from both sides; the quickest of the last seconds bound it best:
+// answer was here, so each answer bounds the difference of the two from both sides; the quickest of the last second bound it best:
 // within 0.3 ms, where one answer under load is on its way for 2.
 
 /** Clocks drift apart by 0.5 ms a second at the worst, so an older answer says nothing. */

@@ -22,7 +22,7 @@ const CLOSED_MS = 3 * BEAT_MS;
 export interface Claim {
   agent: string;
   token: number;
-  /** From the reply on; below 0 it is open. */
+  /** From the instant at which Redis answered; below 0 it is open. */
   opensInMs: number;
   /** Its job, in line. */
   waitedMs: number;

@@ -1,19 +1,20 @@
 -- Settles a job by BullMQ's own script, `bull`, and gives its agent back in the same move: charged, from its last answer, or as if it
 -- had not been claimed. Whoever is late, because others have the agent by now, changes nothing of it.
 -- KEYS and ARGV: BullMQ's, then one argument
--- ARGV[release] JSON { lane, job, agent, token, costMs | null, agoMs since its last answer, answeredAt by this clock (no
--- earlier than it was) | null, untilMs | null (it may act again after so
--- long at the soonest), reason, source, ok | null, binds,
--- pod, aheadMs }
--- Answers { BullMQ's reply, ms until its window, 1 if there is work for it, what time it is }, or { BullMQ's reply } when it was not ours any more.
+-- ARGV[release] JSON { lane, job, pod, agent, token; costMs of the act | null; agoMs since its last answer; answeredAt, the same by
+-- this clock, no earlier than it was | null; untilMs, it may act again after so long at the soonest | null; reason, source; ok 0 or 1
+-- | null; binds; aheadMs }
+-- Answers { BullMQ's reply, ms until its window, 1 if there is work for it, what time it is }, or { BullMQ's reply } when it was not
+-- ours any more.
 local release = cjson.decode(ARGV[#ARGV - 3])
 local key = Q .. release.lane .. ':' .. release.job
 local held = call('HMGET', stateKey(release.agent), 'token', 'next', 'ok', 'acts')
 local isOurs = held[1] == whole(release.token)
--- Sent or kept something as this agent: it goes on as the same one. Before the move, which may remove the job.
-if isOurs and release.binds and call('EXISTS', key) == 1 then call('HSET', key, 'lk:agent', release.agent) end
+-- First of all writes, because it begins by deleting: a Redis that is full lets a script that has written go on.
 local reply = bull(KEYS, ARGV)
 if reply == nil then reply = false end
+-- Sent or kept something as this agent: it goes on as the same one, if it goes on.
+if isOurs and release.binds and call('EXISTS', key) == 1 then call('HSET', key, 'lk:agent', release.agent) end
 -- Nor does it ring for what is delayed: the beats look for it.
 call('ZREM', Q .. release.lane .. ':marker', '1')
 if not isOurs then return { reply } end
