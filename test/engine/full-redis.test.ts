@@ -5,12 +5,13 @@ import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { expect, vi } from 'vitest';
 import { createPod } from '../../src/engine/pod.ts';
-import { defineLane, handle } from '../../src/index.ts';
+import { defineLane, defineUpstream, handle } from '../../src/index.ts';
 import { openProducer } from '../../src/path/producer.ts';
 import { connectRedis } from '../../src/store/connect.ts';
 import { systemClock } from '../../src/words/clock.ts';
 import { gate, RETRYING } from '../path/looking.ts';
 import { adminOf, privateRedis } from '../path/private-redis.ts';
+import { startUpstream } from '../path/upstream-server.ts';
 import { it, type World } from '../support/world.ts';
 
 const LANES = ['a', 'b', 'c'].map((name) => defineLane({ name, concurrency: 40 }));
@@ -123,4 +124,28 @@ it('two pods tell its beginning and its end once', async ({ world }) => {
   await vi.waitFor(() => expect(count('redis.roomy')).toBe(1), RETRYING);
   expect(await admin.get(world.keys.full())).toBeNull();
   expect(count('redis.full')).toBe(1);
+});
+
+it('an act is settled on one, and its agent given back', async ({ world }) => {
+  const redis = await privateRedis(world);
+  const admin = adminOf(world, redis);
+  const upstream = await startUpstream(world);
+  const forum = defineUpstream({ name: 'forum', baseUrl: upstream.url, agents: ['a01'] });
+  const lane = defineLane({ name: 'publish', upstream: forum, agent: { cooldown: '1h' } });
+  const { opened, open } = gate();
+  const run: Parameters<typeof handle>[1]['run'] = async (_, ctx) => {
+    await (await ctx.fetch('/act')).text();
+    await opened;
+  };
+  await world.pod([handle(lane, { run })], { redisUrl: redis.url });
+  const producer = openProducer(await connectRedis(redis.url, 'producer'), redis.url, world.prefix, systemClock);
+  world.defer(() => producer.close());
+  const { id } = await producer.add(lane, null);
+  await vi.waitFor(() => expect(upstream.asked).toHaveLength(1), RETRYING);
+  await admin.config('SET', 'maxmemory', '1');
+  open();
+  const queue = world.keys.queuePrefix(lane);
+  await vi.waitFor(async () => expect(await admin.zscore(`${queue}:publish:completed`, id)).not.toBeNull(), RETRYING);
+  expect(await admin.hget(world.keys.agent('forum', 'a01'), 'token')).toBeNull();
+  await admin.config('SET', 'maxmemory', '0');
 });
