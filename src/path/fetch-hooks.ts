@@ -73,6 +73,9 @@ export function watch(handler: FetchHandler, watcher: Watcher): FetchHandler {
   return isControllerHandler(handler) ? watchController(handler, watcher) : watchCallbacks(handler, watcher);
 }
 
+/** How to end each request that is on its way. */
+export type UnderWay = Set<(why: Error) => void>;
+
 /**
  * Asks right before the first byte of each request: what `check` throws keeps all of it from being written. `begun` and `ended` frame
  * what may reach the upstream.
@@ -80,25 +83,27 @@ export function watch(handler: FetchHandler, watcher: Watcher): FetchHandler {
 export function createChecked(
   check: () => void,
   through: FetchDispatcher | undefined,
+  underWay: UnderWay,
   { begun, ended }: { begun(): void; ended(): void } = UNTOLD,
 ): FetchDispatcher {
   return {
     dispatch(request, handler) {
-      let isOpen = false;
-      const end = () => {
-        if (isOpen) ended();
-        isOpen = false;
-      };
+      let end = () => {};
       const watcher: Watcher = {
-        beforeWrite() {
+        beforeWrite(cut) {
           check();
           begun();
-          isOpen = true;
+          underWay.add(cut);
+          end = () => {
+            underWay.delete(cut);
+            ended();
+            end = () => {};
+          };
         },
         answered() {},
         mayReadAhead: () => false,
         hasRoom() {},
-        ended: end,
+        ended: () => end(),
         failed() {
           end();
           return true;

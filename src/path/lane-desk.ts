@@ -4,6 +4,7 @@ import type { Ask, Granted, LimitDriver } from '../store/limit-driver.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
+import type { LimitPlan } from '../words/limit.ts';
 import { HeldPermit, type PermitHome, type Slot, type Ticket, waitTooLong } from './held-permit.ts';
 import { KEEP_MS, LanePocket, LEASE_MARGIN_MS } from './lane-pocket.ts';
 import { PermitLine } from './permit-line.ts';
@@ -21,8 +22,14 @@ const MAX_WAIT_MS = 60_000;
  * much later.
  */
 const COVER_MS = 1_000;
-/** That a request arrived frees its ticket a little sooner: many are told together. */
-const TELL_MS = 25;
+/**
+ * That a request arrived frees its ticket a little sooner, an interval later: it is told with the next ask, or after a fifth of the
+ * interval, 25 to 200 ms.
+ */
+function tellAfterMs({ limits }: LimitPlan): number {
+  const shortestMs = Math.min(...limits.flatMap(({ kind, perMs }) => (kind === 'count' ? [perMs] : [])));
+  return Math.min(Math.max(shortestMs / 5, 25), 200);
+}
 
 export interface DeskLane {
   readonly name: string;
@@ -48,6 +55,7 @@ export class LaneDesk implements PermitHome {
   readonly #shared: Shared;
   readonly #lane: DeskLane;
   readonly #pocket: LanePocket;
+  readonly #tellMs: number;
   /** Requests that go beyond their attempt's first, waiting for a ticket. */
   readonly #waiting: PermitLine<Ticket>;
   /** Those of attempts that stepped aside, waiting for slots. */
@@ -63,6 +71,8 @@ export class LaneDesk implements PermitHome {
   #isContended = false;
   /** In Redis, as far as this pod knows. */
   #isInLine = false;
+  /** In line: by then it asks again, unless a notice calls it before. */
+  #calledAtMono = 0;
   #isResting = true;
   #isAsking = false;
   #isAskedAgain = false;
@@ -76,6 +86,7 @@ export class LaneDesk implements PermitHome {
     this.name = lane.name;
     this.#lane = lane;
     this.#pocket = new LanePocket(shared.clock);
+    this.#tellMs = tellAfterMs(shared.driver.plan);
     this.#waiting = new PermitLine(shared.clock);
     this.#returning = new PermitLine(shared.clock);
   }
@@ -123,8 +134,9 @@ export class LaneDesk implements PermitHome {
     if (permit) return permit;
     this.#wantedSince ??= this.#mono;
     const heldMs = this.#shared.heldUntilMono - this.#mono;
-    if (heldMs <= 0) this.#ask();
-    else this.#wakeIn(heldMs);
+    if (heldMs > 0) this.#wakeIn(heldMs);
+    // In line it has said all that it could use, and is called, or was told when to come.
+    else if (this.#mono >= this.#calledAtMono) this.#ask();
     return undefined;
   }
 
@@ -237,7 +249,7 @@ export class LaneDesk implements PermitHome {
     setTimeout(() => {
       this.#isTelling = false;
       if (this.#pocket.hasArrivals && !this.#isStopped) this.#ask();
-    }, TELL_MS);
+    }, this.#tellMs);
   }
 
   async extend(slot: Slot, forMs: number): Promise<boolean> {
@@ -307,6 +319,7 @@ export class LaneDesk implements PermitHome {
 
   wake(): void {
     if (this.#isStopped) return;
+    this.#calledAtMono = 0;
     if (this.#wanted > 0) this.#then();
     if (this.#queued > 0) this.#ask();
   }
@@ -373,9 +386,10 @@ export class LaneDesk implements PermitHome {
   #note({ againInMs, isContended, heldMs = 0 }: Granted, hasNew: boolean): void {
     this.#isContended = isContended;
     if (againInMs) this.#waiting.refuseLate(againInMs, () => this.#tooLong(againInMs));
+    this.#calledAtMono = againInMs === undefined ? 0 : this.#mono + againInMs;
     if (againInMs !== undefined) this.#wakeIn(againInMs);
-    if (againInMs !== undefined) this.#stride = Math.max(1, Math.floor(this.#stride / 2));
-    else if (hasNew) this.#stride = Math.min(this.#stride * 2, MAX_STRIDE);
+    if (againInMs !== undefined && !hasNew) this.#stride = Math.max(1, Math.floor(this.#stride / 2));
+    else if (hasNew && againInMs === undefined) this.#stride = Math.min(this.#stride * 2, MAX_STRIDE);
     if (heldMs > 0) this.#shared.shut(heldMs);
     while (this.#waiting.length > 0 && this.#pocket.tickets > 0) {
       this.#waiting.serve(this.#pocket.takeTicket() as Ticket);

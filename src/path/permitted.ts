@@ -9,6 +9,7 @@ import {
   type FetchDispatcher,
   type FetchHandler,
   failHandler,
+  type UnderWay,
   type Watcher,
   watch,
 } from './fetch-hooks.ts';
@@ -23,6 +24,7 @@ export interface Traffic {
   waiting: number;
   /** Those whose answer goes on only when the handler reads it. */
   readonly unread: Set<{ readonly name: string }>;
+  readonly underWay: UnderWay;
 }
 
 export interface Sender {
@@ -34,8 +36,10 @@ export interface Sender {
   forMs(): number;
   /** Nothing is written after it, whatever the permit says. */
   lockedUntilMono(): number;
-  /** Ends the wait for a permit, and cuts what is under way. */
+  /** Ends the wait for a permit. */
   signal: AbortSignal;
+  /** Of the handler: fetch listens to it too, but gives back nothing of what it has not begun to write. */
+  own: AbortSignal | null | undefined;
   clock: Clock;
   /** Whose connections to use, when not Node's own. */
   through: FetchDispatcher | undefined;
@@ -89,11 +93,12 @@ class Exchange implements Watcher {
 
   async send(): Promise<void> {
     this.#isLate = false;
-    const { signal, through } = this.#sender;
+    const { signal, through, own, traffic } = this.#sender;
     try {
       this.#sending = await this.#mayGo();
       if (signal.aborted) throw toError(signal.reason);
-      signal.addEventListener('abort', this.#onAbort);
+      traffic.underWay.add(this.#end);
+      own?.addEventListener('abort', this.#onAbort);
       (through ?? dispatcherOf(this.#handler)).dispatch(this.#request, watch(this.#handler, this));
     } catch (thrown) {
       this.#finish();
@@ -113,7 +118,9 @@ class Exchange implements Watcher {
 
   beforeWrite(cut: (why: Error) => void): void {
     if (this.#cut) throw new Error('its connection broke, and it is not sent twice');
-    const { clock, lockedUntilMono } = this.#sender;
+    const { clock, lockedUntilMono, forMs } = this.#sender;
+    // Throws for an attempt that ended since it was dispatched.
+    forMs();
     this.#isLate = clock.mono() > Math.min(this.#sending?.untilMono ?? 0, lockedUntilMono());
     if (this.#isLate) throw new Error('its permit ran out before it could be sent');
     this.#cut = cut;
@@ -151,14 +158,18 @@ class Exchange implements Watcher {
     return isOver;
   }
 
-  readonly #onAbort = (): void => {
-    if (this.#cut) this.#cut(toError(this.#sender.signal.reason));
+  readonly #end = (why: Error): void => {
+    if (this.#cut) this.#cut(why);
     else this.#finish();
   };
 
+  readonly #onAbort = (): void => this.#end(toError(this.#sender.own?.reason));
+
   #finish(wasCut = false): void {
-    this.#sender.signal.removeEventListener('abort', this.#onAbort);
-    this.#sender.traffic.unread.delete(this);
+    const { own, traffic } = this.#sender;
+    own?.removeEventListener('abort', this.#onAbort);
+    traffic.underWay.delete(this.#end);
+    traffic.unread.delete(this);
     const sending = this.#sending;
     this.#sending = undefined;
     if (this.#cut) sending?.ended(wasCut);

@@ -114,6 +114,28 @@ describe('a lane with work', () => {
   });
 });
 
+describe('a lane that stands in line', () => {
+  it('asks no more however often it tries, until it is called or its instant has come', async () => {
+    const { desk, lane, asks, notify, clock } = open({ answer: () => ({ againInMs: 60_000 }) });
+    const tryOften = async () => {
+      for (let n = 0; n < 20; n++) {
+        lane.tryTake(4, () => {});
+        await aTurn();
+      }
+    };
+    await tryOften();
+    expect(asks).toHaveLength(1);
+    notify({ kind: 'free', lane: 'a' });
+    await tryOften();
+    expect(asks).toHaveLength(2);
+    const { mono } = clock;
+    clock.mono = () => mono() + 60_001;
+    lane.tryTake(4, () => {});
+    expect(asks).toHaveLength(3);
+    await desk.stop();
+  });
+});
+
 describe('a permit', () => {
   it('that was lost stops whoever relies on it, and is never handed on', async () => {
     const { desk, lane, take, clock, signal } = open({});
