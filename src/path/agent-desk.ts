@@ -21,6 +21,8 @@ import { RedisClock } from './redis-clock.ts';
 
 /** A window is claimed so long before it opens, and its job fetched meanwhile. */
 const LEAD_MS = 10;
+/** A timer fires up to a millisecond early: who asks then must not be told that it is too soon, for nobody would ask again. */
+const EARLY_MS = 2;
 /** Between "our clock says we have lost it" and "another may have it": room for clocks that tick unevenly, and for the way to Redis. */
 const MARGIN_MS = 100;
 /** Another lane's job goes first, and its lane was called: it has so long to take it. */
@@ -117,13 +119,24 @@ export class AgentDesk implements AgentHome {
   }
 
   async sent(hold: AgentHold): Promise<boolean> {
-    const isOurs = await this.#options.calendar.sent(hold.agent, hold.token);
+    const askedMono = this.clock.mono();
+    const { isOurs, redisAt } = await this.#options.calendar.sent(hold.agent, hold.token);
+    this.#redisClock.heard(askedMono, this.clock.mono(), redisAt);
     if (!isOurs) this.#holds.get(hold.token)?.lose();
     return isOurs;
   }
 
+  /** Unheard, its pod's death costs a window that was not used. */
+  async unsent({ agent, token }: AgentHold): Promise<void> {
+    await this.#options.calendar.sent(agent, token, false).catch(() => {});
+  }
+
   toRedis(mono: number): number | undefined {
     return this.#redisClock.toRedis(mono, this.clock.mono());
+  }
+
+  toMono(redisAt: number): number {
+    return this.#redisClock.toMono(redisAt, this.clock.mono());
   }
 
   keep(hold: AgentHold, lose: () => void): void {
@@ -142,7 +155,7 @@ export class AgentDesk implements AgentHome {
     const { reply, released } = await this.#options.calendar.release(laneQueue, job, release, move);
     if (released.redisAt !== undefined) this.#redisClock.heard(askedMono, this.clock.mono(), released.redisAt);
     this.#holds.delete(hold.token);
-    const { opensInMs } = released;
+    const { opensInMs, redisAt = 0 } = released;
     if (opensInMs === undefined) {
       // Others have the agent, or Redis forgot the claim: it acted all the same, which must be known before it acts again.
       if (release.costMs !== null) {
@@ -151,7 +164,7 @@ export class AgentDesk implements AgentHome {
       }
     } else {
       this.#remember(hold.agent, opensInMs);
-      if (released.isWanted && opensInMs < AHEAD_MS) this.#watch(hold.agent, opensInMs);
+      if (released.isWanted && opensInMs < AHEAD_MS) this.#watch(hold.agent, redisAt + opensInMs);
     }
     return reply;
   }
@@ -173,12 +186,12 @@ export class AgentDesk implements AgentHome {
     const mayYield = this.clock.mono() - lane.yieldedMono > YIELD_MS * 2;
     const { calendar } = this.#options;
     let askedMono = this.clock.mono();
-    let claimed: Claimed = await calendar.claim(laneQueue, token, LEAD_MS, mayYield);
+    let claimed: Claimed = await calendar.claim(laneQueue, token, LEAD_MS + EARLY_MS, mayYield);
     // A lane that this pod does not run: its own pods see to it.
     const isForeign = claimed.kind === 'other' && !this.#lanes.has(claimed.lane);
     if (isForeign) {
       askedMono = this.clock.mono();
-      claimed = await calendar.claim(laneQueue, token, LEAD_MS, false);
+      claimed = await calendar.claim(laneQueue, token, LEAD_MS + EARLY_MS, false);
     }
     if (claimed.kind === 'gone') void this.once();
     if (claimed.kind === 'other') {
@@ -192,7 +205,7 @@ export class AgentDesk implements AgentHome {
     const { claim, redisAt } = claimed;
     const repliedMono = this.clock.mono();
     this.#redisClock.heard(askedMono, repliedMono, redisAt);
-    const hold = new AgentHold(this, claim, this.#redisClock.toMono(redisAt + claim.opensInMs, repliedMono));
+    const hold = new AgentHold(this, claim, redisAt + claim.opensInMs);
     this.#holds.set(hold.token, { hold, lane: laneQueue.lane.name, job: claimed.job.id, lose: () => {} });
     return { job: claimed.job, nextAt: 0, hold, hasMore: claimed.hasMore };
   }
@@ -222,7 +235,7 @@ export class AgentDesk implements AgentHome {
       this.#freshMono = askedMono;
       this.#redisClock.heard(askedMono, this.clock.mono(), beat.redisAt);
       this.#isFailing = false;
-      for (const { agent, opensInMs } of beat.watch) this.#watch(agent, opensInMs);
+      for (const { agent, opensInMs } of beat.watch) this.#watch(agent, beat.redisAt + opensInMs);
       for (const { lane, job, agent, wasSent } of beat.freed) {
         events.emit('agent.freed', { upstream, agent, lane, job, wasSent });
       }
@@ -261,8 +274,8 @@ export class AgentDesk implements AgentHome {
     if (oldest !== undefined) this.#opens.delete(oldest);
   }
 
-  #watch(agent: string, opensInMs: number): void {
-    this.#wakeIn(agent, opensInMs - LEAD_MS);
+  #watch(agent: string, opensAt: number): void {
+    this.#wakeIn(agent, this.toMono(opensAt) - LEAD_MS - this.clock.mono());
   }
 
   /** One timer for each reason. */

@@ -111,7 +111,7 @@ class Both {
       case 'sent': {
         const held = of(this.#held);
         if (!held) break;
-        const isOurs = await world.calendar(held.pod).sent(held.agent, held.token);
+        const { isOurs } = await world.calendar(held.pod).sent(held.agent, held.token);
         same(isOurs, model.sent(held.agent, held.token), 'sent');
         break;
       }

@@ -231,7 +231,7 @@ describe('a release', () => {
     await dies(calendar, DEAD);
     await calendar.after(COOLDOWN);
     await mustClaim(calendar, 'publish', { pod: 'p2' });
-    expect(await calendar.calendar('p1').sent('a', stale.token)).toBe(false);
+    expect(await calendar.calendar('p1').sent('a', stale.token)).toMatchObject({ isOurs: false });
     expect(await calendar.field('a', 'sent')).toBeNull();
   });
 });

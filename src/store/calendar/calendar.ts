@@ -225,9 +225,10 @@ export class Calendar {
     return { reply, released };
   }
 
-  /** False: others have the agent, and nothing may be sent. */
-  async sent(agent: string, token: number): Promise<boolean> {
-    return (await this.#run('sent', [agent, token])) === 1;
+  /** A request is about to go out, or, with `isSent` false, none did and none is. Not ours: others have the agent, and nothing may. */
+  async sent(agent: string, token: number, isSent = true): Promise<{ isOurs: boolean; redisAt: number }> {
+    const [isOurs, redisAt] = (await this.#run('sent', [agent, token, isSent ? 1 : 0])) as [number, string];
+    return { isOurs: isOurs === 1, redisAt: Number(redisAt) };
   }
 
   #prefixes(): [string, string, string] {
