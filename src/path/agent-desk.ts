@@ -1,5 +1,6 @@
-// One upstream's agents, in this pod. It wakes the lanes when a window is about to open, tells Redis five times a second that the pod
-// lives, and knows until when the pod may act on what it claimed: after a stop it knows before it asks anybody.
+// One upstream's agents, in this pod. It wakes the lanes when a window is about to open, tells Redis that the pod lives, five times a
+// second while it holds something and else in turn with the other pods, and knows until when the pod may act on what it claimed:
+// after a stop it knows before it asks anybody.
 
 import type { IQueueBackend } from 'bullmq';
 import {
@@ -9,6 +10,7 @@ import {
   type Claimed,
   DEAD_MS,
   type Holding,
+  QUIET_MS,
   type Release,
   SILENT_MS,
 } from '../store/calendar/calendar.ts';
@@ -19,8 +21,8 @@ import type { EventHub } from '../words/events.ts';
 import { AgentHold, type AgentHome } from './agent-hold.ts';
 import { RedisClock } from './redis-clock.ts';
 
-/** A window is claimed so long before it opens, and its job fetched meanwhile. */
-const LEAD_MS = 10;
+/** A window is claimed so long before it opens, and its job fetched meanwhile. With 6 more are late, with 10 a top job waits for more. */
+const LEAD_MS = 8;
 /** A timer fires up to a millisecond early: who asks then must not be told that it is too soon, for nobody would ask again. */
 const EARLY_MS = 2;
 /** Between "our clock says we have lost it" and "another may have it": room for clocks that tick unevenly, and for the way to Redis. */
@@ -67,6 +69,9 @@ export class AgentDesk implements AgentHome {
   readonly #opens = new Map<string, number>();
   readonly #redisClock = new RedisClock();
   #beat: NodeJS.Timeout | undefined;
+  /** When it beats again if it holds nothing. */
+  #turnMono = Number.NEGATIVE_INFINITY;
+  /** It was asked for last so that Redis heard of this pod: by a beat, or by a claim. */
   #freshMono = Number.NEGATIVE_INFINITY;
   #isRegistered = false;
   #wasRegistered = false;
@@ -99,11 +104,30 @@ export class AgentDesk implements AgentHome {
   }
 
   start(): void {
-    this.#beat = setInterval(() => {
-      this.#dropLost();
-      void this.once();
-    }, BEAT_MS);
+    this.#keepBeating();
+  }
+
+  #keepBeating(): void {
+    clearTimeout(this.#beat);
+    if (this.#isStopped) return;
+    // Also while Redis does not answer: what is lost is dropped all the same.
+    this.#beat = setTimeout(() => this.#keepBeating(), BEAT_MS);
+    this.#dropLost();
     void this.once();
+  }
+
+  /** Redis has heard of this pod since then. */
+  #isAliveSince(askedMono: number): void {
+    // What was lost in a silence before stays lost.
+    this.#dropLost();
+    this.#freshMono = Math.max(this.#freshMono, askedMono);
+  }
+
+  #beatInTime(): void {
+    clearTimeout(this.#beat);
+    if (this.#isStopped) return;
+    const dueMono = this.#holds.size > 0 ? Math.min(this.#turnMono, this.#freshMono + BEAT_MS) : this.#turnMono;
+    this.#beat = setTimeout(() => this.#keepBeating(), Math.max(0, dueMono - this.clock.mono()));
   }
 
   /** An order moved a window: look now. */
@@ -113,7 +137,7 @@ export class AgentDesk implements AgentHome {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    clearInterval(this.#beat);
+    clearTimeout(this.#beat);
     for (const timer of this.#timers.values()) clearTimeout(timer);
     await this.#beating;
   }
@@ -169,6 +193,12 @@ export class AgentDesk implements AgentHome {
     return reply;
   }
 
+  /** A job comes back into line when it is due, and a beat finds it. */
+  lookSoon(): void {
+    this.#turnMono = Math.min(this.#turnMono, this.clock.mono() + BEAT_MS);
+    this.#beatInTime();
+  }
+
   /** What this pod will not settle: its next beats say that nobody holds it here. */
   forget(hold: AgentHold): void {
     const held = this.#holds.get(hold.token);
@@ -181,8 +211,7 @@ export class AgentDesk implements AgentHome {
   }
 
   async #fetch(lane: { yieldedMono: number }, laneQueue: LaneQueue, token: string): Promise<FetchedAct | undefined> {
-    // A pod that Redis may think dead claims nothing: it could not begin it.
-    if (this.#isStopped || this.clock.mono() > this.#freshMono + DEAD_MS / 2) return undefined;
+    if (this.#isStopped || !this.#isRegistered) return undefined;
     const mayYield = this.clock.mono() - lane.yieldedMono > YIELD_MS * 2;
     const { calendar } = this.#options;
     let askedMono = this.clock.mono();
@@ -200,13 +229,16 @@ export class AgentDesk implements AgentHome {
       this.#wakeIn(`lane ${laneQueue.lane.name}`, YIELD_MS);
     }
     if (claimed.kind !== 'job') return undefined;
+    const { claim, redisAt } = claimed;
+    this.#redisClock.heard(askedMono, this.clock.mono(), redisAt);
+    this.#isAliveSince(askedMono);
     // Its answer was long on its way, or this pod was stopped: others may have it by now. What is not held is taken back.
     if (this.clock.mono() >= this.mayBeginUntilMono) return undefined;
-    const { claim, redisAt } = claimed;
-    const repliedMono = this.clock.mono();
-    this.#redisClock.heard(askedMono, repliedMono, redisAt);
     const hold = new AgentHold(this, claim, redisAt + claim.opensInMs);
     this.#holds.set(hold.token, { hold, lane: laneQueue.lane.name, job: claimed.job.id, lose: () => {} });
+    // Silent for longer it would look dead.
+    this.#turnMono = Math.min(this.#turnMono, askedMono + QUIET_MS);
+    this.#beatInTime();
     return { job: claimed.job, nextAt: 0, hold, hasMore: claimed.hasMore };
   }
 
@@ -232,8 +264,10 @@ export class AgentDesk implements AgentHome {
         this.#isRegistered = false;
         return await this.#register();
       }
-      this.#freshMono = askedMono;
+      this.#isAliveSince(askedMono);
       this.#redisClock.heard(askedMono, this.clock.mono(), beat.redisAt);
+      this.#turnMono = askedMono + beat.turnMs;
+      this.#beatInTime();
       this.#isFailing = false;
       for (const { agent, opensInMs } of beat.watch) this.#watch(agent, beat.redisAt + opensInMs);
       for (const { lane, job, agent, wasSent } of beat.freed) {

@@ -26,6 +26,7 @@ export interface AgentHome {
   toMono(redisAt: number): number;
   keep(hold: AgentHold, lose: () => void): void;
   forget(hold: AgentHold): void;
+  lookSoon(): void;
   /** False: others have the agent. */
   sent(hold: AgentHold): Promise<boolean>;
   unsent(hold: AgentHold): Promise<void>;
@@ -206,6 +207,8 @@ export class AgentHold {
       ok: charge.ok,
       binds: this.#wasSent || attempt.hasKept,
     };
-    return this.#desk.release(this, laneQueue, attempt.id, release, move);
+    const reply = await this.#desk.release(this, laneQueue, attempt.id, release, move);
+    if (outcome.kind !== 'done' && outcome.kind !== 'dead') this.#desk.lookSoon();
+    return reply;
   }
 }

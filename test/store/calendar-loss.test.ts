@@ -3,7 +3,17 @@
 
 import { describe, expect } from 'vitest';
 import { it, type World } from '../support/world.ts';
-import { COOLDOWN, DEAD, dies, lose, mustClaim, openCalendar as open, SILENT } from './calendar-world.ts';
+import { BEAT_MS, QUIET_MS } from '../../src/store/calendar/calendar.ts';
+import {
+  type CalendarWorld,
+  COOLDOWN,
+  DEAD,
+  dies,
+  lose,
+  mustClaim,
+  openCalendar as open,
+  SILENT,
+} from './calendar-world.ts';
 
 /** After a loss nobody claims for so long. */
 const CLOSED = 601;
@@ -220,5 +230,63 @@ describe('after a loss', () => {
     const held = await mustClaim(calendar);
     await world.redis.script('FLUSH');
     expect((await calendar.done(held)).released.opensInMs).toBe(COOLDOWN);
+  });
+});
+
+describe('turns', () => {
+  const turnOf = async (calendar: CalendarWorld, pod: string) =>
+    (await calendar.calendar(pod).beat(['publish'], []))?.turnMs ?? Number.NaN;
+
+  it('come five times a second to one pod, and are shared by more, while anything stirs', async ({ world }) => {
+    const calendar = await open(world);
+    await calendar.add('publish');
+    expect(await turnOf(calendar, 'p1')).toBe(BEAT_MS);
+    for (const pod of ['p2', 'p3', 'p4']) await calendar.register(pod);
+    const next = new Map<string, number>(['p1', 'p2', 'p3', 'p4'].map((pod, n) => [pod, calendar.now + n]));
+    const looks: number[] = [];
+    while (looks.length < 40) {
+      const [pod, at] = [...next].reduce((first, one) => (one[1] < first[1] ? one : first));
+      await calendar.at(at);
+      looks.push(at);
+      next.set(pod, at + (await turnOf(calendar, pod)));
+    }
+    const gaps = looks.slice(20).map((at, n) => at - (looks[19 + n] as number));
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(BEAT_MS);
+    expect(Math.max(...next.values()) - calendar.now).toBeLessThanOrEqual(QUIET_MS);
+    expect(gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length).toBeGreaterThan(100);
+  });
+
+  it('come once a second while nothing stirs, and quickly again before anything comes due', async ({ world }) => {
+    const calendar = await open(world);
+    expect(await turnOf(calendar, 'p1')).toBe(1_000);
+    // It holds nothing, so it is not dead meanwhile.
+    await calendar.register('p2');
+    await calendar.after(1_000 + DEAD - BEAT_MS - 2);
+    await calendar.beat('p2');
+    expect(await world.redis.zscore(calendar.key('agent-pods'), 'p1')).not.toBeNull();
+    await calendar.after(2);
+    await calendar.beat('p2');
+    expect(await world.redis.zscore(calendar.key('agent-pods'), 'p1')).toBeNull();
+    for (const make of [
+      () => calendar.add('publish', { at: calendar.now + 1_500 }),
+      () => calendar.calendar().change({ what: 'mark', agent: 'a', by: 'test', untilAt: calendar.now + 1_500 }),
+    ]) {
+      await make();
+      expect(await turnOf(calendar, 'p2')).toBeLessThanOrEqual(BEAT_MS);
+      await calendar.after(5_000);
+      await calendar.beat('p2');
+      const held = await calendar.claim('publish', { pod: 'p2' });
+      if (held) await calendar.done(held, { costMs: 0 }, 'p2');
+      expect(await turnOf(calendar, 'p2')).toBe(1_000);
+    }
+  });
+
+  it('leave a pod that holds something as dead as ever when it is silent', async ({ world }) => {
+    const calendar = await open(world);
+    const id = await calendar.add('publish');
+    await calendar.beat('p1');
+    await mustClaim(calendar);
+    expect(await dies(calendar, DEAD - 2)).toEqual([]);
+    expect(await dies(calendar, 2)).toMatchObject([{ job: id }]);
   });
 });

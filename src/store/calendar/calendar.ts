@@ -13,9 +13,16 @@ import { scriptOf, type Value } from '../together.ts';
 export const DEAD_MS = 650;
 /** Nor go on with what it began. */
 export const SILENT_MS = 15_000;
-/** Windows that open within it are looked after by somebody. More than a beat, so that none opens unseen. */
+/** A window that opens so soon after an act is looked after by whoever acted. */
 export const AHEAD_MS = 300;
+/** A pod that holds something says so as often. Of those that hold nothing one does, in turn, while anything stirs. */
 export const BEAT_MS = 200;
+/** So long a pod that holds nothing is silent at the most: less than would make it look dead. */
+export const QUIET_MS = 500;
+/** The same while nothing is under way and nothing comes due. */
+const SLOW_MS = 1_000;
+/** Windows that open within it are looked after by somebody. More than anybody is quiet, so that none opens unseen. */
+const LOOK_MS = QUIET_MS + 100;
 /** After a loss, for pods to tell what they know. */
 const CLOSED_MS = 3 * BEAT_MS;
 
@@ -77,6 +84,16 @@ export interface Freed {
   job: string;
   agent: string;
   wasSent: boolean;
+}
+
+export interface Beat {
+  /** Windows that this pod is to look after. */
+  watch: Watch[];
+  /** Taken from the dead. */
+  freed: Freed[];
+  redisAt: number;
+  /** After so long it beats again, if it holds nothing until then. */
+  turnMs: number;
 }
 
 export interface AgentOrder {
@@ -145,21 +162,21 @@ export class Calendar {
   async beat(
     lanes: readonly string[],
     holding: readonly number[],
-  ): Promise<{ watch: Watch[]; freed: Freed[]; redisAt: number } | undefined> {
-    const given = [
-      this.#pod,
-      JSON.stringify(lanes),
-      DEAD_MS,
-      SILENT_MS,
-      AHEAD_MS,
-      JSON.stringify(holding),
-      this.#epoch,
+  ): Promise<Beat | undefined> {
+    const who = [this.#pod, JSON.stringify(lanes)];
+    const given = [...who, DEAD_MS, SILENT_MS, LOOK_MS, JSON.stringify(holding), this.#epoch];
+    const reply = (await this.#run('beat', [...given, BEAT_MS, QUIET_MS, SLOW_MS])) as [
+      string,
+      string[]?,
+      (string | number)[]?,
+      string?,
+      string?,
     ];
-    const reply = (await this.#run('beat', given)) as [string, string[]?, (string | number)[]?, string?];
-    const [kind, open = [], freed = [], redisAt] = reply;
+    const [kind, open = [], freed = [], redisAt, turnMs] = reply;
     if (kind === 'gone') return undefined;
     return {
       redisAt: Number(redisAt),
+      turnMs: Number(turnMs),
       watch: inGroups(open, 2).map(([agent, ms]) => ({ agent: String(agent), opensInMs: Number(ms) })),
       freed: inGroups(freed, 4).map(([lane, job, agent, sent]) => ({
         lane: String(lane),
