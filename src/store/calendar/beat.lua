@@ -18,6 +18,9 @@ local pod, lanes = ARGV[1], cjson.decode(ARGV[2])
 local deadMs, silentMs, aheadMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local beatMs, quietMs, slowMs = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 if not isKnown(lanes, ARGV[7]) then return { 'gone' } end
+-- First of all writes, because it takes something away: a Redis that is full lets a script that has written go on.
+local turns = U .. 'agent-turns'
+call('ZREM', turns, pod)
 call('ZADD', U .. 'agent-pods', text(now), pod)
 
 local freed = {}
@@ -59,7 +62,7 @@ end
 -- The answer to its claim was lost on the way, or it could not settle: what this pod does not hold, nobody does.
 local mine = {}
 for _, token in ipairs(cjson.decode(ARGV[6])) do mine[whole(token)] = true end
-for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'acting', '-inf', text(now - 2000), 'LIMIT', 0, 100)) do
+for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'acting', '-inf', text(now - 2000))) do
   local held = call('HMGET', stateKey(agent), 'lane', 'job', 'pod', 'sent', 'next', 'token')
   if held[3] == pod and not mine[held[6]] then
     takeFrom(agent, held[1], held[2], held[4], held[5])
@@ -131,8 +134,6 @@ local function stirs()
 end
 
 -- After the last of the others, so that somebody looks every `apart`; no later than it may be silent.
-local turns = U .. 'agent-turns'
-call('ZREM', turns, pod)
 call('ZREMRANGEBYSCORE', turns, '-inf', text(now - deadMs))
 local isQuick = stirs()
 local apart = isQuick and math.min(beatMs, quietMs / (call('ZCARD', turns) + 1)) or slowMs

@@ -23,7 +23,7 @@ export const QUIET_MS = 500;
 const SLOW_MS = 1_000;
 /** Windows that open within it are looked after by somebody. More than anybody is quiet, so that none opens unseen. */
 const LOOK_MS = QUIET_MS + 100;
-/** After a loss, for pods to tell what they know. */
+/** While nothing is known, for pods to tell what they know. */
 const CLOSED_MS = 3 * BEAT_MS;
 
 export interface Claim {
@@ -152,17 +152,14 @@ export class Calendar {
     holding: readonly Holding[] = [],
   ): Promise<boolean> {
     const known = [JSON.stringify(agents), JSON.stringify(lanes), wasKnown ? 1 : 0, JSON.stringify(told), CLOSED_MS];
-    const given = [...known, this.#pod, JSON.stringify(holding)];
+    const given = [...known, this.#pod, JSON.stringify(holding), this.#epoch, this.#keys.agentNotice(this.#tag)];
     const [isLost, epoch] = (await this.#run('register', given)) as [number, string];
     this.#epoch = epoch;
     return isLost === 1;
   }
 
   /** Undefined: register again. */
-  async beat(
-    lanes: readonly string[],
-    holding: readonly number[],
-  ): Promise<Beat | undefined> {
+  async beat(lanes: readonly string[], holding: readonly number[]): Promise<Beat | undefined> {
     const who = [this.#pod, JSON.stringify(lanes)];
     const given = [...who, DEAD_MS, SILENT_MS, LOOK_MS, JSON.stringify(holding), this.#epoch];
     const reply = (await this.#run('beat', [...given, BEAT_MS, QUIET_MS, SLOW_MS])) as [

@@ -5,6 +5,7 @@
 -- ARGV[3] isSent 0: what was said is taken back, nothing went out
 -- Answers { 1, or 0 when others have the agent by now, what time it is }.
 local isOurs = call('HGET', stateKey(ARGV[1]), 'token') == ARGV[2]
+-- A Redis that is full lets a script that has taken something away go on.
+if isOurs then call('HDEL', stateKey(ARGV[1]), 'sent') end
 if isOurs and ARGV[3] == '1' then call('HSET', stateKey(ARGV[1]), 'sent', '1') end
-if isOurs and ARGV[3] == '0' then call('HDEL', stateKey(ARGV[1]), 'sent') end
 return { isOurs and 1 or 0, text(now) }
