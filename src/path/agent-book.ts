@@ -4,23 +4,19 @@
 import { Calendar } from '../store/calendar/calendar.ts';
 import { connectRedis, redisDown } from '../store/connect.ts';
 import { toBatchText, writeBatch } from '../store/journal-stream.ts';
-import { readConfig } from '../words/config.ts';
 import { LanekeeperError, wrongOption } from '../words/errors.ts';
 import { createKeys } from '../words/keys.ts';
 import { whoami } from '../words/whoami.ts';
 import { type AgentSeen, lookAtAgents } from './agent-look.ts';
 import { type AgentChange, type AgentOrders, addAgent, clearAgent, markAgent, removeAgent } from './agent-orders.ts';
 import { NAME_FORM, toName } from './definition.ts';
+import { type DoorOptions, findRedis, HEAR_MS, readDoor } from './door-options.ts';
 import { isUpstream, type Upstream } from './upstream.ts';
 
 export type { AgentChange, AgentSeen };
 
-export interface AgentBookOptions {
+export interface AgentBookOptions extends DoorOptions {
   upstream: Upstream | string;
-  /** Default: REDIS_URL. */
-  redis?: string | undefined;
-  /** Default: LANEKEEPER_PREFIX, or `lk`. */
-  prefix?: string | undefined;
 }
 
 export interface AgentBook {
@@ -28,17 +24,13 @@ export interface AgentBook {
   add(agent: string, meta?: unknown): Promise<AgentChange>;
   /** Jobs that wait for it stay parked, and say so, until it is back or they are cancelled; `waiting` says how many. */
   remove(agent: string): Promise<AgentChange>;
-  /** It acts no sooner than this instant, for whatever lane. */
+  /** It acts no sooner than this instant, or after so long ('2h'), for whatever lane; later if its window opens later. */
   mark(agent: string, until: Date | number | string, reason: string): Promise<AgentChange>;
   /** It may act now. */
   clear(agent: string, reason: string): Promise<AgentChange>;
   list(): Promise<AgentSeen[]>;
   close(): Promise<void>;
 }
-
-/** A service hears within 1.5 s that Redis is away, as a producer does. */
-const HEAR_MS = 1_400;
-const OPTIONS = ['upstream', 'redis', 'prefix'];
 
 export async function openAgents(options: AgentBookOptions): Promise<AgentBook> {
   const { upstream, url, prefix } = readOptions(options);
@@ -76,24 +68,13 @@ function readOptions(given: AgentBookOptions): {
   url: string;
   prefix: string;
 } {
-  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given);
-  if (!isObject || Object.keys(given).some((name) => !OPTIONS.includes(name))) {
-    throw wrongOption('LK_CONFIG', 'openAgents', `{ ${OPTIONS.join(', ')} }`, given);
-  }
-  const { upstream, redis, prefix } = given;
-  for (const [name, value] of Object.entries({ redis, prefix })) {
-    if (value !== undefined && typeof value !== 'string') throw wrongOption('LK_CONFIG', name, 'a text', value);
-  }
+  const options = readDoor('openAgents', given, ['upstream']);
+  const { upstream } = options;
   const name = isUpstream(upstream) ? upstream.name : toName(upstream);
   if (name === undefined) {
     throw wrongOption('LK_CONFIG', 'upstream', `what defineUpstream returned, or ${NAME_FORM}`, upstream);
   }
-  const { REDIS_URL, LANEKEEPER_PREFIX } = process.env;
-  const env = { REDIS_URL: redis ?? REDIS_URL, LANEKEEPER_PREFIX: prefix ?? LANEKEEPER_PREFIX };
-  const config = readConfig(env, process.cwd());
-  if (!config.redisUrl) {
-    throw wrongOption('LK_CONFIG', 'redis', "an address such as 'redis://127.0.0.1:6379', or REDIS_URL", redis);
-  }
   const agents = isUpstream(upstream) ? upstream.agents : [];
-  return { upstream: { name, agents }, url: config.redisUrl, prefix: config.prefix };
+  const { redisUrl: url, prefix } = findRedis(options);
+  return { upstream: { name, agents }, url, prefix };
 }

@@ -1,5 +1,6 @@
-// One upstream's agents, in this pod. It wakes the lanes when a window is about to open, tells Redis five times a second that the pod
-// lives, and knows until when the pod may act on what it claimed: after a stop it knows before it asks anybody.
+// One upstream's agents, in this pod. It wakes the lanes when a window is about to open, tells Redis that the pod lives, five times a
+// second while it holds something and else in turn with the other pods, and knows until when the pod may act on what it claimed:
+// after a stop it knows before it asks anybody.
 
 import type { IQueueBackend } from 'bullmq';
 import {
@@ -9,6 +10,7 @@ import {
   type Claimed,
   DEAD_MS,
   type Holding,
+  QUIET_MS,
   type Release,
   SILENT_MS,
 } from '../store/calendar/calendar.ts';
@@ -19,8 +21,10 @@ import type { EventHub } from '../words/events.ts';
 import { AgentHold, type AgentHome } from './agent-hold.ts';
 import { RedisClock } from './redis-clock.ts';
 
-/** A window is claimed so long before it opens, and its job fetched meanwhile. */
-const LEAD_MS = 10;
+/** A window is claimed so long before it opens, and its job fetched meanwhile. With 6 more are late, with 10 a top job waits for more. */
+const LEAD_MS = 8;
+/** A timer fires up to a millisecond early: who asks then must not be told that it is too soon, for nobody would ask again. */
+const EARLY_MS = 2;
 /** Between "our clock says we have lost it" and "another may have it": room for clocks that tick unevenly, and for the way to Redis. */
 const MARGIN_MS = 100;
 /** Another lane's job goes first, and its lane was called: it has so long to take it. */
@@ -65,6 +69,9 @@ export class AgentDesk implements AgentHome {
   readonly #opens = new Map<string, number>();
   readonly #redisClock = new RedisClock();
   #beat: NodeJS.Timeout | undefined;
+  /** When it beats again if it holds nothing. */
+  #turnMono = Number.NEGATIVE_INFINITY;
+  /** It was asked for last so that Redis heard of this pod: by a beat, or by a claim. */
   #freshMono = Number.NEGATIVE_INFINITY;
   #isRegistered = false;
   #wasRegistered = false;
@@ -97,11 +104,30 @@ export class AgentDesk implements AgentHome {
   }
 
   start(): void {
-    this.#beat = setInterval(() => {
-      this.#dropLost();
-      void this.once();
-    }, BEAT_MS);
+    this.#keepBeating();
+  }
+
+  #keepBeating(): void {
+    clearTimeout(this.#beat);
+    if (this.#isStopped) return;
+    // Also while Redis does not answer: what is lost is dropped all the same.
+    this.#beat = setTimeout(() => this.#keepBeating(), BEAT_MS);
+    this.#dropLost();
     void this.once();
+  }
+
+  /** Redis has heard of this pod since then. */
+  #isAliveSince(askedMono: number): void {
+    // What was lost in a silence before stays lost.
+    this.#dropLost();
+    this.#freshMono = Math.max(this.#freshMono, askedMono);
+  }
+
+  #beatInTime(): void {
+    clearTimeout(this.#beat);
+    if (this.#isStopped) return;
+    const dueMono = this.#holds.size > 0 ? Math.min(this.#turnMono, this.#freshMono + BEAT_MS) : this.#turnMono;
+    this.#beat = setTimeout(() => this.#keepBeating(), Math.max(0, dueMono - this.clock.mono()));
   }
 
   /** An order moved a window: look now. */
@@ -111,19 +137,30 @@ export class AgentDesk implements AgentHome {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    clearInterval(this.#beat);
+    clearTimeout(this.#beat);
     for (const timer of this.#timers.values()) clearTimeout(timer);
     await this.#beating;
   }
 
   async sent(hold: AgentHold): Promise<boolean> {
-    const isOurs = await this.#options.calendar.sent(hold.agent, hold.token);
+    const askedMono = this.clock.mono();
+    const { isOurs, redisAt } = await this.#options.calendar.sent(hold.agent, hold.token);
+    this.#redisClock.heard(askedMono, this.clock.mono(), redisAt);
     if (!isOurs) this.#holds.get(hold.token)?.lose();
     return isOurs;
   }
 
+  /** Unheard, its pod's death costs a window that was not used. */
+  async unsent({ agent, token }: AgentHold): Promise<void> {
+    await this.#options.calendar.sent(agent, token, false).catch(() => {});
+  }
+
   toRedis(mono: number): number | undefined {
     return this.#redisClock.toRedis(mono, this.clock.mono());
+  }
+
+  toMono(redisAt: number): number {
+    return this.#redisClock.toMono(redisAt, this.clock.mono());
   }
 
   keep(hold: AgentHold, lose: () => void): void {
@@ -142,7 +179,7 @@ export class AgentDesk implements AgentHome {
     const { reply, released } = await this.#options.calendar.release(laneQueue, job, release, move);
     if (released.redisAt !== undefined) this.#redisClock.heard(askedMono, this.clock.mono(), released.redisAt);
     this.#holds.delete(hold.token);
-    const { opensInMs } = released;
+    const { opensInMs, redisAt = 0 } = released;
     if (opensInMs === undefined) {
       // Others have the agent, or Redis forgot the claim: it acted all the same, which must be known before it acts again.
       if (release.costMs !== null) {
@@ -151,9 +188,15 @@ export class AgentDesk implements AgentHome {
       }
     } else {
       this.#remember(hold.agent, opensInMs);
-      if (released.isWanted && opensInMs < AHEAD_MS) this.#watch(hold.agent, opensInMs);
+      if (released.isWanted && opensInMs < AHEAD_MS) this.#watch(hold.agent, redisAt + opensInMs);
     }
     return reply;
+  }
+
+  /** A job comes back into line when it is due, and a beat finds it. */
+  lookSoon(): void {
+    this.#turnMono = Math.min(this.#turnMono, this.clock.mono() + BEAT_MS);
+    this.#beatInTime();
   }
 
   /** What this pod will not settle: its next beats say that nobody holds it here. */
@@ -168,17 +211,16 @@ export class AgentDesk implements AgentHome {
   }
 
   async #fetch(lane: { yieldedMono: number }, laneQueue: LaneQueue, token: string): Promise<FetchedAct | undefined> {
-    // A pod that Redis may think dead claims nothing: it could not begin it.
-    if (this.#isStopped || this.clock.mono() > this.#freshMono + DEAD_MS / 2) return undefined;
+    if (this.#isStopped || !this.#isRegistered) return undefined;
     const mayYield = this.clock.mono() - lane.yieldedMono > YIELD_MS * 2;
     const { calendar } = this.#options;
     let askedMono = this.clock.mono();
-    let claimed: Claimed = await calendar.claim(laneQueue, token, LEAD_MS, mayYield);
+    let claimed: Claimed = await calendar.claim(laneQueue, token, LEAD_MS + EARLY_MS, mayYield);
     // A lane that this pod does not run: its own pods see to it.
     const isForeign = claimed.kind === 'other' && !this.#lanes.has(claimed.lane);
     if (isForeign) {
       askedMono = this.clock.mono();
-      claimed = await calendar.claim(laneQueue, token, LEAD_MS, false);
+      claimed = await calendar.claim(laneQueue, token, LEAD_MS + EARLY_MS, false);
     }
     if (claimed.kind === 'gone') void this.once();
     if (claimed.kind === 'other') {
@@ -187,13 +229,16 @@ export class AgentDesk implements AgentHome {
       this.#wakeIn(`lane ${laneQueue.lane.name}`, YIELD_MS);
     }
     if (claimed.kind !== 'job') return undefined;
+    const { claim, redisAt } = claimed;
+    this.#redisClock.heard(askedMono, this.clock.mono(), redisAt);
+    this.#isAliveSince(askedMono);
     // Its answer was long on its way, or this pod was stopped: others may have it by now. What is not held is taken back.
     if (this.clock.mono() >= this.mayBeginUntilMono) return undefined;
-    const { claim, redisAt } = claimed;
-    const repliedMono = this.clock.mono();
-    this.#redisClock.heard(askedMono, repliedMono, redisAt);
-    const hold = new AgentHold(this, claim, this.#redisClock.toMono(redisAt + claim.opensInMs, repliedMono));
+    const hold = new AgentHold(this, claim, redisAt + claim.opensInMs);
     this.#holds.set(hold.token, { hold, lane: laneQueue.lane.name, job: claimed.job.id, lose: () => {} });
+    // Silent for longer it would look dead.
+    this.#turnMono = Math.min(this.#turnMono, askedMono + QUIET_MS);
+    this.#beatInTime();
     return { job: claimed.job, nextAt: 0, hold, hasMore: claimed.hasMore };
   }
 
@@ -219,10 +264,12 @@ export class AgentDesk implements AgentHome {
         this.#isRegistered = false;
         return await this.#register();
       }
-      this.#freshMono = askedMono;
+      this.#isAliveSince(askedMono);
       this.#redisClock.heard(askedMono, this.clock.mono(), beat.redisAt);
+      this.#turnMono = askedMono + beat.turnMs;
+      this.#beatInTime();
       this.#isFailing = false;
-      for (const { agent, opensInMs } of beat.watch) this.#watch(agent, opensInMs);
+      for (const { agent, opensInMs } of beat.watch) this.#watch(agent, beat.redisAt + opensInMs);
       for (const { lane, job, agent, wasSent } of beat.freed) {
         events.emit('agent.freed', { upstream, agent, lane, job, wasSent });
       }
@@ -261,8 +308,8 @@ export class AgentDesk implements AgentHome {
     if (oldest !== undefined) this.#opens.delete(oldest);
   }
 
-  #watch(agent: string, opensInMs: number): void {
-    this.#wakeIn(agent, opensInMs - LEAD_MS);
+  #watch(agent: string, opensAt: number): void {
+    this.#wakeIn(agent, this.toMono(opensAt) - LEAD_MS - this.clock.mono());
   }
 
   /** One timer for each reason. */

@@ -11,6 +11,9 @@ import type { Outcome } from '../words/outcome.ts';
 /** A timer is late by up to a millisecond; the rest is waited for by asking the loop again and again. 1.1 ms was the best of those tried. */
 const SPIN_MS = 1.1;
 
+/** A handler that asks for no request within it after the opening may be at work for long before it sends anything. */
+const UNSENT_MS = 20;
+
 /** The desk that claimed it (path/agent-desk). */
 export interface AgentHome {
   readonly clock: Clock;
@@ -19,9 +22,14 @@ export interface AgentHome {
   readonly mayGoOnUntilMono: number;
   /** As Redis's clock said it then, or a little later. */
   toRedis(mono: number): number | undefined;
+  /** When Redis's clock says it, or a little later. */
+  toMono(redisAt: number): number;
   keep(hold: AgentHold, lose: () => void): void;
   forget(hold: AgentHold): void;
+  lookSoon(): void;
+  /** False: others have the agent. */
   sent(hold: AgentHold): Promise<boolean>;
+  unsent(hold: AgentHold): Promise<void>;
   release<T>(
     hold: AgentHold,
     laneQueue: LaneQueue,
@@ -42,24 +50,26 @@ export interface Acting {
 export class AgentHold {
   readonly agent: string;
   readonly token: number;
-  readonly opensMono: number;
   readonly #desk: AgentHome;
-  readonly #sinceMono: number;
+  readonly #opensAt: number;
+  /** Its job stood in line. */
+  readonly #linedMono: number;
   #wasSent = false;
   /** Redis knows that something was sent: others leave its job alone for longer. */
   #isMarked = false;
   #marking: Promise<void> | undefined;
+  #unsent: NodeJS.Timeout | undefined;
   #open = 0;
   #answeredMono: number | undefined;
   #asked: { untilAt: number; reason: string } | undefined;
 
-  /** `opensMono`: when the window opens by Redis's clock, or a little later. */
-  constructor(desk: AgentHome, { agent, token, waitedMs }: Claim, opensMono: number) {
+  /** `opensAt`: when the window opens by Redis's clock. */
+  constructor(desk: AgentHome, { agent, token, waitedMs }: Claim, opensAt: number) {
     this.#desk = desk;
     this.agent = agent;
     this.token = token;
-    this.opensMono = opensMono;
-    this.#sinceMono = Math.max(opensMono, desk.clock.mono() - waitedMs);
+    this.#opensAt = opensAt;
+    this.#linedMono = desk.clock.mono() - waitedMs;
   }
 
   /** By the monotonic clock: from then on others may have the agent. */
@@ -78,19 +88,29 @@ export class AgentHold {
 
   /** Settled or not, this pod does nothing more with it: what it did not give back is taken from it. */
   forget(): void {
+    clearTimeout(this.#unsent);
     this.#desk.forget(this);
   }
 
   /**
    * Never early, whatever this machine's clock says: Redis's decides (path/redis-clock). Answers for how long the window stood open,
-   * in ms, while there was a job for it.
+   * in ms, while there was a job for it. What must be known before the first request is asked for meanwhile; a handler that is in no
+   * hurry to send one takes that back.
    */
   async opens(): Promise<number> {
     const { clock } = this.#desk;
-    const waitMs = this.opensMono - clock.mono() - SPIN_MS;
+    // Whoever needs it hears of its failure.
+    this.#mark().catch(() => {});
+    const waitMs = this.#opensMono() - clock.mono() - SPIN_MS;
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-    while (clock.mono() < this.opensMono) await new Promise((resolve) => setImmediate(resolve));
-    return clock.mono() - this.#sinceMono;
+    // Asked again and again: Redis's last answer says best what time it is there.
+    while (clock.mono() < this.#opensMono()) await new Promise((resolve) => setImmediate(resolve));
+    this.#unsent = setTimeout(() => this.#unmark(), UNSENT_MS);
+    return clock.mono() - Math.max(this.#opensMono(), this.#linedMono);
+  }
+
+  #opensMono(): number {
+    return this.#desk.toMono(this.#opensAt);
   }
 
   /**
@@ -98,16 +118,30 @@ export class AgentHold {
    * it is known what surely was not sent.
    */
   async mayAct(): Promise<void> {
-    this.#marking ??= this.#desk.sent(this).then(
+    clearTimeout(this.#unsent);
+    await this.#mark();
+  }
+
+  #mark(): Promise<void> {
+    if (this.#marking) return this.#marking;
+    const marking = this.#desk.sent(this).then(
       (isOurs) => {
-        this.#isMarked = isOurs;
+        if (this.#marking === marking) this.#isMarked = isOurs;
       },
       (error) => {
-        this.#marking = undefined; // the next request asks again
+        if (this.#marking === marking) this.#marking = undefined; // the next request asks again
         throw error;
       },
     );
-    await this.#marking;
+    this.#marking = marking;
+    return marking;
+  }
+
+  /** Nothing went out, and Redis is told before anything does. */
+  #unmark(): void {
+    this.#marking = undefined;
+    this.#isMarked = false;
+    void this.#desk.unsent(this);
   }
 
   /** A request is about to be written. */
@@ -173,6 +207,8 @@ export class AgentHold {
       ok: charge.ok,
       binds: this.#wasSent || attempt.hasKept,
     };
-    return this.#desk.release(this, laneQueue, attempt.id, release, move);
+    const reply = await this.#desk.release(this, laneQueue, attempt.id, release, move);
+    if (outcome.kind !== 'done' && outcome.kind !== 'dead') this.#desk.lookSoon();
+    return reply;
   }
 }

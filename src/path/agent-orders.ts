@@ -5,6 +5,7 @@
 import type { AgentOrder, Calendar } from '../store/calendar/calendar.ts';
 import type { Redis } from '../store/connect.ts';
 import { redisNow } from '../store/redis-now.ts';
+import { DURATION_FORM, toDurationMs } from '../words/duration.ts';
 import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
 import type { Events } from '../words/events.ts';
 import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
@@ -55,12 +56,18 @@ export async function removeAgent(orders: AgentOrders, agent: unknown, reason: u
   return give(orders, { what: 'remove', agent: toAgent(agent), reason: toReason(reason, true) });
 }
 
-/** It acts no sooner, whatever its cooldown; also where that is sooner than before. */
+/** It acts no sooner. Where its window opens later anyway that stays: only clearing lets it act sooner. */
 export async function markAgent(orders: AgentOrders, agent: unknown, until: unknown, reason: unknown) {
   const order = { what: 'mark', agent: toAgent(agent), reason: toReason(reason), source: 'operator' } as const;
-  const untilAt = toEpochMs(until);
-  if (untilAt === undefined) throw wrongOption('LK_INPUT', 'until', INSTANT_FORM, until);
-  if (untilAt <= (await redisNow(orders.redis))) {
+  // A number is an instant.
+  const forMs = typeof until === 'string' ? toDurationMs(until) : undefined;
+  const instantAt = toEpochMs(until);
+  if (instantAt === undefined && forMs === undefined) {
+    throw wrongOption('LK_INPUT', 'until', `${INSTANT_FORM}, or ${DURATION_FORM}`, until);
+  }
+  const nowAt = await redisNow(orders.redis);
+  const untilAt = instantAt ?? nowAt + (forMs ?? 0);
+  if (untilAt <= nowAt) {
     throw wrongOption('LK_INPUT', 'until', 'an instant that is to come (to let it act now, clear it)', until);
   }
   return give(orders, { ...order, untilAt });

@@ -5,11 +5,11 @@ import { addJob, addJobs, type Before } from '../store/add-jobs.ts';
 import { connectRedis, type Redis, redisDown } from '../store/connect.ts';
 import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
-import { readConfig } from '../words/config.ts';
-import { firstLine, LanekeeperError, toError, wrongOption } from '../words/errors.ts';
+import { LanekeeperError, toError, wrongOption } from '../words/errors.ts';
 import { createKeys } from '../words/keys.ts';
 import { findUnknownAgents } from './agent-known.ts';
 import { keyTaken, readMark } from './dedupe.ts';
+import { type DoorOptions, findRedis, HEAR_MS, readDoor } from './door-options.ts';
 import { type AddOptions, type Entry, toEntry } from './entry.ts';
 import { type ListOptions, readItems } from './items.ts';
 import { type JobState, readStanding } from './job-state.ts';
@@ -46,50 +46,16 @@ export interface HandingProducer extends Producer {
   addFrom(parent: string, lane: Lane, payload: unknown, options: AddOptions): Promise<Added>;
 }
 
-export interface ProducerOptions {
-  /** Default: REDIS_URL. */
-  redis?: string | undefined;
-  /** Default: LANEKEEPER_PREFIX, or `lk`. */
-  prefix?: string | undefined;
-}
+export type ProducerOptions = DoorOptions;
 
 /** Written in one go. 10,000 at once block the loop for longer than a command may take, and Redis looks dead. */
 const CHUNK = 1_000;
-/** A producer hears within 1.5 s that Redis is away, also when it is made. */
-const HEAR_MS = 1_400;
-
 export async function createProducer(options: ProducerOptions = {}): Promise<Producer> {
-  const { redis: address, prefix: ownPrefix } = readProducerOptions(options);
-  const { REDIS_URL, LANEKEEPER_PREFIX } = process.env;
-  const env = { REDIS_URL: address ?? REDIS_URL, LANEKEEPER_PREFIX: ownPrefix ?? LANEKEEPER_PREFIX };
-  const { redisUrl, prefix } = readConfig(env, process.cwd());
-  if (!redisUrl) {
-    throw wrongOption('LK_CONFIG', 'redis', "an address such as 'redis://127.0.0.1:6379', or REDIS_URL", address);
-  }
+  const { redisUrl, prefix } = findRedis(readDoor('createProducer', options));
   const redis = await connectRedis(redisUrl, 'producer', HEAR_MS);
   const { add, addMany, close } = openProducer(redis, redisUrl, prefix, systemClock);
   return { add, addMany, close: () => close().then(() => redis.disconnect()) };
 }
-
-function readProducerOptions(given: ProducerOptions): ProducerOptions {
-  let copy: ProducerOptions | undefined;
-  try {
-    const isObject = typeof given === 'object' && given !== null && !Array.isArray(given);
-    copy = isObject ? { ...given } : undefined;
-  } catch (thrown) {
-    const text = `createProducer: its options threw when they were read: ${firstLine(thrown)}`;
-    throw new LanekeeperError('LK_CONFIG', text);
-  }
-  if (!copy || Object.keys(copy).some((name) => !PRODUCER_OPTIONS.includes(name))) {
-    throw wrongOption('LK_CONFIG', 'createProducer', '{ redis, prefix }', given);
-  }
-  for (const [name, value] of Object.entries(copy)) {
-    if (value !== undefined && typeof value !== 'string') throw wrongOption('LK_CONFIG', name, 'a text', value);
-  }
-  return copy;
-}
-
-const PRODUCER_OPTIONS = ['redis', 'prefix'];
 
 /** Over a connection that is already there; whoever opened it closes it, after this. */
 export function openProducer(redis: Redis, url: string, prefix: string, clock: Clock): HandingProducer {

@@ -79,6 +79,22 @@ it('agents says when there are none, and who was named but is not registered', a
   expect(stdout).toMatch(/^forum not registered +a1, a2, a10: a pod that runs a lane of forum registers them$/m);
 });
 
+it('agents without an upstream counts those of each', async ({ world }) => {
+  const { forum, run, json } = await fleet(world);
+  await forum.register();
+  await forum.acts('a10', 'publish', 'job-1');
+  await world.redis.hset(world.keys.agent('forum', 'a2'), 'next', forum.nowAt + HOUR);
+  await (await world.producer()).add(forum.publish, null);
+  const { code, stdout, stderr } = await run('agents');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^UPSTREAM +AGENTS +OPEN +ACTING +COOLING +NEXT OPENING +WAITING$/m);
+  expect(stdout).toMatch(/^forum +3 +1 +1 +1 +\d\d:\d\d:\d\d \(in \S+\) +1$/m);
+  expect(stdout).toMatch(/^free +0 +0 +0 +0 +- +0$/m);
+  const nextAt = new Date(forum.nowAt + HOUR).toISOString();
+  const counts = { upstream: 'forum', agents: 3, open: 1, acting: 1, cooling: 1, nextAt, waiting: 1 };
+  expect(await json('agents')).toMatchObject([counts, { upstream: 'free', agents: 0, nextAt: null }]);
+});
+
 it('add, mark, clear and remove change what holds, are told with who and why, and `why` follows', async ({ world }) => {
   const { forum, run, json } = await fleet(world);
   await forum.register();
@@ -109,7 +125,9 @@ it('add, mark, clear and remove change what holds, are told with who and why, an
     window: { agent: 'a33', opening: { opensAt: until } },
   });
   const sooner = new Date(forum.nowAt + 2 * HOUR).toISOString();
-  expect(await order('mark', 'a33', '--until', sooner, '--reason', 'less')).toMatch(/; 1h sooner than before\n$/);
+  expect(await order('mark', 'a33', '--until', sooner, '--reason', 'less')).toMatch(
+    /; as before: only clearing lets it act sooner\n$/,
+  );
   expect(await order('clear', 'a33', '--reason', 'lifted')).toMatch(
     /^cleared a33 of forum: it may act now; \S+ before its window would have opened\n$/,
   );
@@ -130,7 +148,7 @@ it('add, mark, clear and remove change what holds, are told with who and why, an
     { what: 'agent.ordered', who, agent: 'a33', order: 'add', reason: 'one more' },
     { order: 'mark', reason: 'banned', afterAt: forum.nowAt + 3 * HOUR },
     { order: 'mark', reason: 'less', beforeAt: forum.nowAt + 3 * HOUR },
-    { order: 'clear', reason: 'lifted', beforeAt: forum.nowAt + 2 * HOUR },
+    { order: 'clear', reason: 'lifted', beforeAt: forum.nowAt + 3 * HOUR },
     { order: 'remove', reason: 'sold', afterAt: null },
     { agent: 'a1', order: 'remove' },
   ]);
@@ -153,7 +171,7 @@ it('what is wrong is refused in one line, by name, and changes nothing', { timeo
   const { seenAt: _, ...before } = await forum.look();
   const cases: [string, number, RegExp][] = [
     ['agents nowhere', 1, /no upstream "nowhere" in .*: expected one of forum, free \(LK_UNKNOWN\)/],
-    ['agents', 2, /missing required argument 'upstream'/],
+    ['agents --reason r', 2, /'agents' takes no --reason/],
     ['agents forum rename a1 --reason r', 2, /choices are add, remove, mark, clear/],
     ['agents forum add --reason r', 2, /'agents forum add' needs an agent/],
     ['agents forum add a3', 2, /'agents forum add' needs --reason/],

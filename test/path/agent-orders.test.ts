@@ -37,16 +37,25 @@ describe('an order', () => {
       afterAt: nowAt + 2 * HOUR,
       isActing: false,
     });
-    expect(await markAgent(orders, 'a1', nowAt + HOUR, 'less')).toMatchObject({ beforeAt: nowAt + 2 * HOUR });
-    expect((await look()).agents).toMatchObject([{ state: 'cooling', source: 'operator', reason: 'less' }]);
+    const sooner = { beforeAt: nowAt + 2 * HOUR, afterAt: nowAt + 2 * HOUR };
+    expect(await markAgent(orders, 'a1', nowAt + HOUR, 'less')).toMatchObject(sooner);
+    expect((await look()).agents).toMatchObject([{ state: 'cooling', source: 'operator', reason: 'banned' }]);
     const cleared = await clearAgent(orders, 'a1', 'they lifted it');
-    expect(cleared).toMatchObject({ beforeAt: nowAt + HOUR });
+    expect(cleared).toMatchObject({ beforeAt: nowAt + 2 * HOUR });
     expect((await look()).agents).toMatchObject([{ state: 'open', reason: 'they lifted it' }]);
     expect(told.map(({ order, reason }) => [order, reason])).toEqual([
       ['mark', 'banned'],
       ['mark', 'less'],
       ['clear', 'they lifted it'],
     ]);
+  });
+
+  it('to mark takes a duration too, from now by Redis', async ({ world }) => {
+    const { orders, register } = await forumOf(world, ['a1']);
+    await register();
+    const { afterAt, orderedAt } = await markAgent(orders, 'a1', '2h', 'banned');
+    expect((afterAt ?? 0) - orderedAt).toBeGreaterThan(2 * HOUR - 5_000);
+    expect((afterAt ?? 0) - orderedAt).toBeLessThanOrEqual(2 * HOUR);
   });
 
   it('to remove says who waits, keeps them, and does not make it forget its cooldown', async ({ world }) => {

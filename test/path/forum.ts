@@ -27,9 +27,12 @@ export async function forumOf({ redis, keys }: World, agents: readonly string[] 
     orders,
     told,
     nowAt: await redisNow(redis),
-    /** As its first pod does. */
-    register: (lanes: Record<string, number> = { publish: 2 * HOUR, reply: 600_000 }) =>
-      calendar.register(agents, lanes, false, {}),
+    /** As its first pod does, and nobody else had anything to tell. */
+    async register(lanes: Record<string, number> = { publish: 2 * HOUR, reply: 600_000 }) {
+      const isLost = await calendar.register(agents, lanes, false, {});
+      await redis.hdel(`${keys.upstream('forum')}agent-state`, 'closed');
+      return isLost;
+    },
     look: (lanes?: readonly string[]): Promise<AgentsSeen> => lookAtAgents(redis, keys, upstream, lanes),
     /** As a claim leaves it. */
     async acts(agent: string, lane: string, job: string) {

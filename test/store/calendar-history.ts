@@ -111,7 +111,7 @@ class Both {
       case 'sent': {
         const held = of(this.#held);
         if (!held) break;
-        const isOurs = await world.calendar(held.pod).sent(held.agent, held.token);
+        const { isOurs } = await world.calendar(held.pod).sent(held.agent, held.token);
         same(isOurs, model.sent(held.agent, held.token), 'sent');
         break;
       }
@@ -246,8 +246,9 @@ class Both {
 
   async #order(what: 'mark' | 'clear', agent: string, at: number): Promise<void> {
     await this.#world.calendar().change({ what, agent, by: 'test', untilAt: at });
-    if (this.#model.agents.get(agent)?.isThere) this.#notBefore.delete(agent);
-    this.#model.mark(agent, at);
+    this.#model[what](agent, at);
+    // Only this lets anybody act sooner.
+    if (what === 'clear' && this.#model.agents.get(agent)?.isThere) this.#notBefore.delete(agent);
   }
 
   /** Each agent's window, and who holds it. */

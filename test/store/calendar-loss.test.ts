@@ -2,8 +2,19 @@
 // acts early meanwhile.
 
 import { describe, expect } from 'vitest';
+import { BEAT_MS, QUIET_MS } from '../../src/store/calendar/calendar.ts';
+import { adminOf, privateRedis } from '../path/private-redis.ts';
 import { it, type World } from '../support/world.ts';
-import { COOLDOWN, DEAD, dies, lose, mustClaim, openCalendar as open, SILENT } from './calendar-world.ts';
+import {
+  CalendarWorld,
+  COOLDOWN,
+  DEAD,
+  dies,
+  lose,
+  mustClaim,
+  openCalendar as open,
+  SILENT,
+} from './calendar-world.ts';
 
 /** After a loss nobody claims for so long. */
 const CLOSED = 601;
@@ -93,6 +104,17 @@ describe('a beat', () => {
     ]);
     expect(await calendar.opensIn(unheld.agent)).toBeLessThanOrEqual(0);
     expect((await calendar.places())[held.agent]).toBe('acting');
+  });
+
+  it('finds it behind a hundred others', async ({ world }) => {
+    const agents = Array.from({ length: 120 }, (_, n) => `a${n}`);
+    const calendar = await open(world, { agents });
+    for (let n = 0; n < agents.length; n++) await calendar.add('publish');
+    const all = [];
+    for (let n = 0; n < agents.length; n++) all.push(await mustClaim(calendar));
+    const unheld = all.pop();
+    await calendar.after(2_000);
+    expect(await calendar.beat('p1', all)).toMatchObject([{ agent: unheld?.agent }]);
   });
 
   it('gives each window that opens soon to one pod, and to another when that one is late', async ({ world }) => {
@@ -187,6 +209,44 @@ describe('after a loss', () => {
     expect(await mustClaim(calendar)).toMatchObject({ agent: 'c' });
   });
 
+  it('of everything a pod that comes first and knows of nothing opens nobody', async ({ world }) => {
+    const calendar = await open(world, { agents: ['a', 'b', 'c'] });
+    await calendar.beat('p1');
+    await lose(world, `${world.prefix}:*`);
+    await calendar.after(1);
+    for (const agent of ['a', 'b', 'c']) await calendar.add('publish', { agent });
+    expect(await calendar.register('new')).toBe(false);
+    await calendar.after(CLOSED - 2);
+    expect(await calendar.claim('publish', { pod: 'new' })).toBeUndefined();
+    expect(await calendar.beat('p1')).toBe('gone');
+    expect(await calendar.register('p1', { a: 2_000 }, true)).toBe(true);
+    expect(await calendar.beat('new')).toBe('gone');
+    await calendar.register('new', {}, true);
+    await calendar.after(1_999);
+    expect(await calendar.claim('publish', { pod: 'new' })).toBeUndefined();
+    await calendar.after(1);
+    expect(await mustClaim(calendar, 'publish', { pod: 'new' })).toMatchObject({ agent: 'a' });
+    // Only one that is dead can have known of the others.
+    expect(await calendar.opensIn('b')).toBe(COOLDOWN - 2_000);
+    await calendar.after(COOLDOWN - 2_001);
+    expect(await calendar.claim('publish', { pod: 'new' })).toBeUndefined();
+    await calendar.after(1);
+    await mustClaim(calendar, 'publish', { pod: 'new' });
+  });
+
+  it('takes for no knowledge that a window was open when a pod heard of it last', async ({ world }) => {
+    const calendar = await open(world);
+    await calendar.beat('p1');
+    await lose(world, `${world.prefix}:*`);
+    await calendar.at(calendar.now);
+    await calendar.add('publish');
+    await calendar.register('p1', { a: 0 }, true);
+    await calendar.after(COOLDOWN - 1);
+    expect(await calendar.claim('publish')).toBeUndefined();
+    await calendar.after(1);
+    await mustClaim(calendar);
+  });
+
   it('asks every pod what it knows, not only the first that comes', async ({ world }) => {
     const calendar = await open(world);
     await calendar.beat('p1');
@@ -220,5 +280,98 @@ describe('after a loss', () => {
     const held = await mustClaim(calendar);
     await world.redis.script('FLUSH');
     expect((await calendar.done(held)).released.opensInMs).toBe(COOLDOWN);
+  });
+});
+
+describe('a Redis that is full', () => {
+  /** Over a Redis of its own; `make` changes what is sent to it. */
+  async function full(world: World, make: (lua: string) => string) {
+    const admin = adminOf(world, await privateRedis(world));
+    const define = admin.defineCommand.bind(admin);
+    admin.defineCommand = (name, { lua, ...rest }) => define(name, { ...rest, lua: make(lua) });
+    const terms = { agents: ['a', 'b'], lanes: { publish: COOLDOWN } };
+    const calendar = await new CalendarWorld(admin, world.keys, terms).open();
+    world.defer(() => calendar.close());
+    for (let n = 0; n < 2; n++) await calendar.add('publish');
+    await calendar.beat('p1');
+    const held = await mustClaim(calendar);
+    await admin.config('SET', 'maxmemory', '1');
+    return { calendar, held };
+  }
+
+  it('still hears that a pod lives and that something goes out; nobody loses what it holds', async ({ world }) => {
+    const { calendar, held } = await full(world, (lua) => lua);
+    expect(await calendar.calendar().sent(held.agent, held.token)).toMatchObject({ isOurs: true });
+    expect(await calendar.beat('p1', [held])).toEqual([]);
+    expect(await calendar.redis.zscore(calendar.key('agent-pods'), 'p1')).not.toBeNull();
+    expect((await calendar.done(held)).released.opensInMs).toBe(COOLDOWN);
+  });
+
+  it('twin: not without taking something away first', async ({ world }) => {
+    const { calendar, held } = await full(world, (lua) =>
+      lua
+        .replace("call('ZREM', turns, pod)", '')
+        .replace("if isOurs then call('HDEL', stateKey(ARGV[1]), 'sent') end", ''),
+    );
+    await expect(calendar.calendar().sent(held.agent, held.token)).rejects.toThrow(/OOM/);
+    await expect(calendar.beat('p1', [held])).rejects.toThrow(/OOM/);
+  });
+});
+
+describe('turns', () => {
+  const turnOf = async (calendar: CalendarWorld, pod: string) =>
+    (await calendar.calendar(pod).beat(['publish'], []))?.turnMs ?? Number.NaN;
+
+  it('come five times a second to one pod, and are shared by more, while anything stirs', async ({ world }) => {
+    const calendar = await open(world);
+    await calendar.add('publish');
+    expect(await turnOf(calendar, 'p1')).toBe(BEAT_MS);
+    for (const pod of ['p2', 'p3', 'p4']) await calendar.register(pod);
+    const next = new Map<string, number>(['p1', 'p2', 'p3', 'p4'].map((pod, n) => [pod, calendar.now + n]));
+    const looks: number[] = [];
+    while (looks.length < 40) {
+      const [pod, at] = [...next].reduce((first, one) => (one[1] < first[1] ? one : first));
+      await calendar.at(at);
+      looks.push(at);
+      next.set(pod, at + (await turnOf(calendar, pod)));
+    }
+    const gaps = looks.slice(20).map((at, n) => at - (looks[19 + n] as number));
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(BEAT_MS);
+    expect(Math.max(...next.values()) - calendar.now).toBeLessThanOrEqual(QUIET_MS);
+    expect(gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length).toBeGreaterThan(100);
+  });
+
+  it('come once a second while nothing stirs, and quickly again before anything comes due', async ({ world }) => {
+    const calendar = await open(world);
+    expect(await turnOf(calendar, 'p1')).toBe(1_000);
+    // It holds nothing, so it is not dead meanwhile.
+    await calendar.register('p2');
+    await calendar.after(1_000 + DEAD - BEAT_MS - 2);
+    await calendar.beat('p2');
+    expect(await world.redis.zscore(calendar.key('agent-pods'), 'p1')).not.toBeNull();
+    await calendar.after(2);
+    await calendar.beat('p2');
+    expect(await world.redis.zscore(calendar.key('agent-pods'), 'p1')).toBeNull();
+    for (const make of [
+      () => calendar.add('publish', { at: calendar.now + 1_500 }),
+      () => calendar.calendar().change({ what: 'mark', agent: 'a', by: 'test', untilAt: calendar.now + 1_500 }),
+    ]) {
+      await make();
+      expect(await turnOf(calendar, 'p2')).toBeLessThanOrEqual(BEAT_MS);
+      await calendar.after(5_000);
+      await calendar.beat('p2');
+      const held = await calendar.claim('publish', { pod: 'p2' });
+      if (held) await calendar.done(held, { costMs: 0 }, 'p2');
+      expect(await turnOf(calendar, 'p2')).toBe(1_000);
+    }
+  });
+
+  it('leave a pod that holds something as dead as ever when it is silent', async ({ world }) => {
+    const calendar = await open(world);
+    const id = await calendar.add('publish');
+    await calendar.beat('p1');
+    await mustClaim(calendar);
+    expect(await dies(calendar, DEAD - 2)).toEqual([]);
+    expect(await dies(calendar, 2)).toMatchObject([{ job: id }]);
   });
 });

@@ -99,6 +99,11 @@ export class CalendarModel {
 
   mark(agent: string, at: number): void {
     const known = this.agents.get(agent);
+    if (known?.isThere) known.next = Math.max(known.next, at);
+  }
+
+  clear(agent: string, at: number): void {
+    const known = this.agents.get(agent);
     if (known?.isThere) known.next = at;
   }
 

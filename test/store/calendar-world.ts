@@ -58,10 +58,11 @@ export class CalendarWorld {
     return this.#now;
   }
 
-  /** Registers as a first pod does. */
+  /** Registers as a first pod does, and nobody else had anything to tell. */
   async open(): Promise<this> {
     await this.at(this.#now);
     await this.register();
+    await this.redis.hdel(this.key('agent-state'), 'closed');
     return this;
   }
 

@@ -1,4 +1,4 @@
-// The command about agents: look at an upstream's, and register, remove, mark or clear one while everything runs.
+// The command about agents: look at all upstreams' or at one's, and register, remove, mark or clear one while everything runs.
 
 import { Argument, type Command } from 'commander';
 import { sayAdd, sayCause } from '../../path/agent-lines.ts';
@@ -40,19 +40,19 @@ export function addAgentsCommand(program: Command): void {
     'agents',
     'show the agents of an upstream and when each may act; register, remove, mark or clear one',
   )
-    .argument('<upstream>', 'whose agents')
+    .argument('[upstream]', 'whose agents; without one, how many each upstream has')
     .addArgument(new Argument('[action]', 'what to do').choices(ACTIONS))
     .argument('[agent]', 'the agent')
     .option('--reason <text>', 'with an action: why, for the journal and for whoever asks', toReason)
-    .option('--until <instant>', "for mark: it acts no sooner, such as '2030-01-31T08:00:00Z'")
+    .option('--until <when>', "for mark: it acts no sooner, such as '2030-01-31T08:00:00Z', or '2h' from now")
     .option('--meta <json>', 'for add: what is to be known of it')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ lanekeeper agents forum\n  $ lanekeeper agents forum mark a01 --until 2030-01-31T08:00:00Z --reason "banned for a day"\n  $ lanekeeper agents forum clear a01 --reason "they lifted it"\n  $ lanekeeper agents forum add a33 --reason "one more account"\n',
+      '\nExamples:\n  $ lanekeeper agents\n  $ lanekeeper agents forum\n  $ lanekeeper agents forum mark a01 --until 24h --reason "banned for a day"\n  $ lanekeeper agents forum clear a01 --reason "they lifted it"\n  $ lanekeeper agents forum add a33 --reason "one more account"\n',
     )
     .action(
       async (
-        name: string,
+        name: string | undefined,
         action: Action | undefined,
         agent: string | undefined,
         options: AgentsOptions,
@@ -64,10 +64,9 @@ export function addAgentsCommand(program: Command): void {
           self.error(`error: '${words.join(' ')}' ${complaint}`, { exitCode: 2 });
         }
         await using session = await openSession(options);
+        if (name === undefined) return showAll(await lookAtAll(session), options);
         const upstream = session.upstream(name);
-        const lanes = [...session.definitions.lanes.values()]
-          .filter((lane) => lane.agent && lane.upstream?.name === name)
-          .map((lane) => lane.name);
+        const lanes = lanesOf(session, name);
         const { redis, keys } = session;
         if (action === undefined) {
           const seen = await lookAtAgents(redis, keys, upstream, lanes);
@@ -80,6 +79,23 @@ export function addAgentsCommand(program: Command): void {
           hint(`its definition names it, and does not bring it back: to do so, ${sayAdd(name, change.agent)}`);
       },
     );
+}
+
+function lanesOf({ definitions }: Session, upstream: string): string[] {
+  const lanes = [...definitions.lanes.values()].filter((lane) => lane.agent && lane.upstream?.name === upstream);
+  return lanes.map(({ name }) => name);
+}
+
+/** Of the folder, with agents: registered, defined, or asked for by a lane. */
+async function lookAtAll(session: Session): Promise<AgentsSeen[]> {
+  const { definitions, redis, keys } = session;
+  const all: AgentsSeen[] = [];
+  for (const upstream of definitions.upstreams.values()) {
+    const lanes = lanesOf(session, upstream.name);
+    const seen = await lookAtAgents(redis, keys, upstream, lanes);
+    if (seen.agents.length + seen.absent.length + lanes.length > 0) all.push(seen);
+  }
+  return all;
 }
 
 function findMisuse(
@@ -126,6 +142,37 @@ function parseMeta(json: string): unknown {
   }
 }
 
+function showAll(all: readonly AgentsSeen[], { json }: AgentsOptions): void {
+  const rows = all.map(toSummary);
+  if (json) sayJson(rows);
+  else if (rows.length === 0) hint('no upstream of this folder has agents');
+  else {
+    sayTable(
+      ['UPSTREAM', 'AGENTS', 'OPEN', 'ACTING', 'COOLING', 'NEXT OPENING', 'WAITING'],
+      rows.map(({ upstream, agents, open, acting, cooling, nextAt, waiting, seenAt }) => {
+        return [upstream, agents, open, acting, cooling, when(nextAt, seenAt), waiting];
+      }),
+    );
+  }
+}
+
+/** `nextAt`: of those that cool down, the one that opens first; null when none does. */
+function toSummary({ upstream, seenAt, agents, lanes, absent }: AgentsSeen) {
+  const count = (wanted: AgentSeen['state']) => agents.filter(({ state }) => state === wanted).length;
+  const opensAt = agents.flatMap(({ state, nextAt }) => (state === 'cooling' && nextAt !== null ? [nextAt] : []));
+  const waiting = [...agents, ...lanes, ...absent].reduce((sum, one) => sum + one.waiting, 0);
+  return {
+    upstream,
+    seenAt,
+    agents: agents.length,
+    open: count('open'),
+    acting: count('acting'),
+    cooling: count('cooling'),
+    nextAt: opensAt.length > 0 ? Math.min(...opensAt) : null,
+    waiting,
+  };
+}
+
 function show(seen: AgentsSeen): void {
   const { upstream, agents, seenAt } = seen;
   if (agents.length === 0) hint(`${upstream} has no agents: ${sayAdd(upstream, 'NAME')}`);
@@ -168,7 +215,7 @@ function toFacts({ upstream, agents, lanes, absent, closedUntilAt, pods, seenAt 
       `${upstream} lost`,
       closedUntilAt === null
         ? ''
-        : `what was known of its agents was lost: nobody acts for ${formatDuration(closedUntilAt - seenAt)} more`,
+        : `what was known of its agents was lost, or nothing is known yet: nobody acts for ${formatDuration(closedUntilAt - seenAt)} more`,
     ],
     [`${upstream} pods`, pods > 0 || agents.length === 0 ? '' : 'none looks after them: no window is used'],
     [`${upstream} more`, agents.length > MAX_AGENTS ? `${agents.length - MAX_AGENTS} agents: --json has all` : ''],
@@ -205,10 +252,10 @@ function sayChange(change: AgentChange): string {
         ...(waiting > 0 ? [`${sayJobs(waiting)} for it: parked until it is added again, or they are cancelled`] : []),
       ].join('; ');
     case 'mark': {
-      const sooner = beforeAt !== null && afterAt !== null && afterAt < beforeAt;
+      const isLater = beforeAt !== null && beforeAt === afterAt;
       return [
         `marked ${agent} of ${upstream}: it acts no sooner than ${afterAt === null ? 'never' : toInstant(afterAt)}, for all pods`,
-        ...(sooner ? [`${formatDuration(beforeAt - afterAt)} sooner than before`] : []),
+        ...(isLater ? ['as before: only clearing lets it act sooner'] : []),
         ...acts,
       ].join('; ');
     }

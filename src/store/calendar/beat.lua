@@ -1,5 +1,5 @@
--- A pod's sign of life, five times a second, and what it does for all: it frees what dead pods held, takes jobs into line, and finds
--- windows that nobody looks at.
+-- A pod's sign of life, and what it does for all: it frees what dead pods held, takes jobs into line, and finds windows that nobody
+-- looks at. The pods take turns: each is told when it is to come again.
 -- KEYS[1] windows any key of the upstream, for its slot
 -- ARGV[1] pod
 -- ARGV[2] lanes    JSON list of those it runs
@@ -8,11 +8,19 @@
 -- ARGV[5] aheadMs  windows that open within it are looked after
 -- ARGV[6] holding  JSON list of the tokens of what it claimed and has not given back
 -- ARGV[7] epoch    that its registration answered
+-- ARGV[8] beatMs   how long a pod that holds something is silent, and between two turns at the most while anything stirs
+-- ARGV[9] quietMs  how long one that holds nothing is silent at the most
+-- ARGV[10] slowMs  the same while nothing stirs
 -- Answers { 'gone' } when it is to register again, or
--- { 'ok', [agent, ms until it opens …] of those this pod is to look after, [lane, job, agent, 1 if it was sent …] taken from the dead, what time it is }.
+-- { 'ok', [agent, ms until it opens …] of those this pod is to look after, [lane, job, agent, 1 if it was sent …] taken from the dead,
+-- what time it is, ms until its next turn }.
 local pod, lanes = ARGV[1], cjson.decode(ARGV[2])
 local deadMs, silentMs, aheadMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local beatMs, quietMs, slowMs = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 if not isKnown(lanes, ARGV[7]) then return { 'gone' } end
+-- First of all writes, because it takes something away: a Redis that is full lets a script that has written go on.
+local turns = U .. 'agent-turns'
+call('ZREM', turns, pod)
 call('ZADD', U .. 'agent-pods', text(now), pod)
 
 local freed = {}
@@ -54,7 +62,7 @@ end
 -- The answer to its claim was lost on the way, or it could not settle: what this pod does not hold, nobody does.
 local mine = {}
 for _, token in ipairs(cjson.decode(ARGV[6])) do mine[whole(token)] = true end
-for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'acting', '-inf', text(now - 2000), 'LIMIT', 0, 100)) do
+for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'acting', '-inf', text(now - 2000))) do
   local held = call('HMGET', stateKey(agent), 'lane', 'job', 'pod', 'sent', 'next', 'token')
   if held[3] == pod and not mine[held[6]] then
     takeFrom(agent, held[1], held[2], held[4], held[5])
@@ -113,4 +121,25 @@ for i = 1, #soon, 2 do
     open[#open + 1] = text(at - now)
   end
 end
-return { 'ok', open, freed, text(now) }
+
+-- Whether anything is under way, or comes due before those that are slow look again.
+local function stirs()
+  local soon = now + slowMs + aheadMs
+  if call('ZCARD', U .. 'acting') > 0 or call('ZCOUNT', U .. 'windows', '-inf', text(soon)) > 0 then return true end
+  if call('ZCOUNT', U .. 'idle', '(' .. text(now), text(soon)) > 0 then return true end
+  for _, lane in ipairs(lanes) do
+    if call('ZCOUNT', Q .. lane .. ':delayed', '-inf', whole(math.floor(soon) * 4096)) > 0 then return true end
+  end
+  return false
+end
+
+-- After the last of the others, so that somebody looks every `apart`; no later than it may be silent.
+call('ZREMRANGEBYSCORE', turns, '-inf', text(now - deadMs))
+local isQuick = stirs()
+local apart = isQuick and math.min(beatMs, quietMs / (call('ZCARD', turns) + 1)) or slowMs
+local last = tonumber(call('ZREVRANGE', turns, 0, 0, 'WITHSCORES')[2]) or now
+local turnMs = math.min(math.max(0, last - now) + apart, isQuick and quietMs or slowMs)
+call('ZADD', turns, text(now + turnMs), pod)
+-- Nobody holds anything, so nothing is lost while it is silent, and it is not dead.
+if not isQuick then call('ZADD', U .. 'agent-pods', text(now + slowMs - beatMs), pod) end
+return { 'ok', open, freed, text(now), text(turnMs) }

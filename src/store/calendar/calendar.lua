@@ -65,6 +65,9 @@ local function put(agent)
     if call('SISMEMBER', U .. 'agents-removed', agent) == 1 then
       call('ZREM', U .. 'windows', agent)
       call('ZREM', U .. 'idle', agent)
+      -- Added again before it may act, it owes what it cost.
+      local keepMs = math.max((tonumber(call('HGET', stateKey(agent), 'next')) or now) - now, longest) + 86400000
+      call('PEXPIRE', stateKey(agent), whole(keepMs))
       return
     end
     -- Nobody removed it: the list was lost.

@@ -13,10 +13,17 @@ import { scriptOf, type Value } from '../together.ts';
 export const DEAD_MS = 650;
 /** Nor go on with what it began. */
 export const SILENT_MS = 15_000;
-/** Windows that open within it are looked after by somebody. More than a beat, so that none opens unseen. */
+/** A window that opens so soon after an act is looked after by whoever acted. */
 export const AHEAD_MS = 300;
+/** A pod that holds something says so as often. Of those that hold nothing one does, in turn, while anything stirs. */
 export const BEAT_MS = 200;
-/** After a loss, for pods to tell what they know. */
+/** So long a pod that holds nothing is silent at the most: less than would make it look dead. */
+export const QUIET_MS = 500;
+/** The same while nothing is under way and nothing comes due. */
+const SLOW_MS = 1_000;
+/** Windows that open within it are looked after by somebody. More than anybody is quiet, so that none opens unseen. */
+const LOOK_MS = QUIET_MS + 100;
+/** While nothing is known, for pods to tell what they know. */
 const CLOSED_MS = 3 * BEAT_MS;
 
 export interface Claim {
@@ -79,6 +86,16 @@ export interface Freed {
   wasSent: boolean;
 }
 
+export interface Beat {
+  /** Windows that this pod is to look after. */
+  watch: Watch[];
+  /** Taken from the dead. */
+  freed: Freed[];
+  redisAt: number;
+  /** After so long it beats again, if it holds nothing until then. */
+  turnMs: number;
+}
+
 export interface AgentOrder {
   what: 'add' | 'remove' | 'mark' | 'clear';
   agent: string;
@@ -135,31 +152,28 @@ export class Calendar {
     holding: readonly Holding[] = [],
   ): Promise<boolean> {
     const known = [JSON.stringify(agents), JSON.stringify(lanes), wasKnown ? 1 : 0, JSON.stringify(told), CLOSED_MS];
-    const given = [...known, this.#pod, JSON.stringify(holding)];
+    const given = [...known, this.#pod, JSON.stringify(holding), this.#epoch, this.#keys.agentNotice(this.#tag)];
     const [isLost, epoch] = (await this.#run('register', given)) as [number, string];
     this.#epoch = epoch;
     return isLost === 1;
   }
 
   /** Undefined: register again. */
-  async beat(
-    lanes: readonly string[],
-    holding: readonly number[],
-  ): Promise<{ watch: Watch[]; freed: Freed[]; redisAt: number } | undefined> {
-    const given = [
-      this.#pod,
-      JSON.stringify(lanes),
-      DEAD_MS,
-      SILENT_MS,
-      AHEAD_MS,
-      JSON.stringify(holding),
-      this.#epoch,
+  async beat(lanes: readonly string[], holding: readonly number[]): Promise<Beat | undefined> {
+    const who = [this.#pod, JSON.stringify(lanes)];
+    const given = [...who, DEAD_MS, SILENT_MS, LOOK_MS, JSON.stringify(holding), this.#epoch];
+    const reply = (await this.#run('beat', [...given, BEAT_MS, QUIET_MS, SLOW_MS])) as [
+      string,
+      string[]?,
+      (string | number)[]?,
+      string?,
+      string?,
     ];
-    const reply = (await this.#run('beat', given)) as [string, string[]?, (string | number)[]?, string?];
-    const [kind, open = [], freed = [], redisAt] = reply;
+    const [kind, open = [], freed = [], redisAt, turnMs] = reply;
     if (kind === 'gone') return undefined;
     return {
       redisAt: Number(redisAt),
+      turnMs: Number(turnMs),
       watch: inGroups(open, 2).map(([agent, ms]) => ({ agent: String(agent), opensInMs: Number(ms) })),
       freed: inGroups(freed, 4).map(([lane, job, agent, sent]) => ({
         lane: String(lane),
@@ -225,9 +239,10 @@ export class Calendar {
     return { reply, released };
   }
 
-  /** False: others have the agent, and nothing may be sent. */
-  async sent(agent: string, token: number): Promise<boolean> {
-    return (await this.#run('sent', [agent, token])) === 1;
+  /** A request is about to go out, or, with `isSent` false, none did and none is. Not ours: others have the agent, and nothing may. */
+  async sent(agent: string, token: number, isSent = true): Promise<{ isOurs: boolean; redisAt: number }> {
+    const [isOurs, redisAt] = (await this.#run('sent', [agent, token, isSent ? 1 : 0])) as [number, string];
+    return { isOurs: isOurs === 1, redisAt: Number(redisAt) };
   }
 
   #prefixes(): [string, string, string] {

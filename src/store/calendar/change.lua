@@ -1,4 +1,5 @@
--- What an operator, or a service that registers its agents, orders: add, remove, mark (not before an instant) or clear (now).
+-- What an operator, or a service that registers its agents, orders: add, remove, mark (not before an instant, and not before its
+-- window opens anyway) or clear (now).
 -- KEYS[1] windows any key of the upstream, for its slot
 -- ARGV[1] order JSON { what, agent, untilAt?, reason, source, meta?, by }
 -- ARGV[2] channel where pods hear that windows moved
@@ -15,12 +16,16 @@ if order.what == 'add' then
   call('SREM', U .. 'agents-removed', agent)
   call('HSET', agents, agent, cjson.encode({ at = math.floor(now), by = order.by, meta = order.meta }))
   if isThere then return { 'known' } end
+  call('PERSIST', stateKey(agent))
   call('HSETNX', stateKey(agent), 'next', text(now))
 elseif order.what == 'remove' then
   call('HDEL', agents, agent)
   call('SADD', U .. 'agents-removed', agent)
 elseif order.what == 'mark' then
-  call('HSET', stateKey(agent), 'next', text(order.untilAt), 'reason', reason, 'source', source)
+  -- While it acts, what that costs is known when it has ended.
+  if order.untilAt > (isActing and tonumber(before) or nextOf(agent)) then
+    call('HSET', stateKey(agent), 'next', text(order.untilAt), 'reason', reason, 'source', source)
+  end
 elseif order.what == 'clear' then
   call('HSET', stateKey(agent), 'next', text(now), 'reason', reason, 'source', source)
 end

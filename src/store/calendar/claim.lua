@@ -88,6 +88,8 @@ if token < now then
   token = math.floor(now)
   call('HSET', U .. 'agent-state', 'token', whole(token))
 end
+-- A sign of life, and what the pod holds counts from now.
+call('ZADD', U .. 'agent-pods', text(now), pod)
 call('ZREM', U .. 'windows', best.agent)
 call('ZADD', U .. 'acting', text(now), best.agent)
 call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', whole(token), 'claimed', text(now))
