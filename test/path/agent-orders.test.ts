@@ -2,9 +2,9 @@
 // heard at once, journalled with who and why, refused in one line, and no job lost.
 
 import { describe, expect, vi } from 'vitest';
-import { readBatch } from '../../src/engine/journal.ts';
 import { handle, openAgents } from '../../src/index.ts';
 import { type AgentOrders, addAgent, clearAgent, markAgent, removeAgent } from '../../src/path/agent-orders.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { it, type World } from '../support/world.ts';
 import { forumOf, HOUR } from './forum.ts';
 import { RETRYING, rejection, untilState } from './looking.ts';
