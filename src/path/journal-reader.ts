@@ -123,10 +123,14 @@ interface Head extends JournalStream {
   /** Of the first of them. */
   lines: JournalLine[] | undefined;
   gap: { line: JournalGap; place: Place } | undefined;
-  /** It had no more when it was read. */
+  /** The newest when this page began, and how many there ever were up to it; undefined: not looked at yet. */
+  upTo: { id: string; written: number | null } | undefined;
+  /** It has no more for this page. */
   isDrained: boolean;
   count: number;
 }
+
+const UNREAD = { lines: undefined, gap: undefined, upTo: undefined, isDrained: false, count: FIRST_READ } as const;
 
 function createMerge(redis: Redis, { streams, after, sinceAt, limit = DEFAULT_PAGE }: JournalQuery) {
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
@@ -135,14 +139,15 @@ function createMerge(redis: Redis, { streams, after, sinceAt, limit = DEFAULT_PA
   const places: Places = after === undefined ? new Map() : parseCursor(after);
   const start = after === undefined && sinceAt !== undefined ? placeAt(sinceAt) : BEGINNING;
   const heads = streams.map((stream): Head => {
-    const place = places.get(stream.tag ?? '') ?? start;
-    return { ...stream, place, batches: [], lines: undefined, gap: undefined, isDrained: false, count: FIRST_READ };
+    return { ...stream, ...UNREAD, place: places.get(stream.tag ?? '') ?? start, batches: [] };
   });
   const maxCount = Math.max(FIRST_READ, Math.floor(MAX_READ / Math.max(1, heads.length)));
 
   async function fill(empty: readonly Head[]): Promise<void> {
     // The batch that was read last is asked for again: while it is there nothing before it is gone.
-    const wanted = empty.map(({ key, place, count }) => ({ key, from: place.id, count: count + 1 }));
+    const wanted = empty.map(({ key, place, upTo, count }) => {
+      return { key, from: place.id, to: upTo?.id ?? '+', count: count + 1 };
+    });
     const looks = await lookIntoStreams(redis, wanted);
     for (const [index, head] of empty.entries()) {
       takeIn(head, looks[index] as StreamLook);
@@ -153,23 +158,30 @@ function createMerge(redis: Redis, { streams, after, sinceAt, limit = DEFAULT_PA
   function takeIn(head: Head, { batches, stream }: StreamLook): void {
     head.isDrained = batches.length <= head.count;
     if (!stream) return;
+    const { kept, trimmed, firstId, lastId } = stream;
+    const newest = { id: lastId, written: trimmed === null ? null : trimmed + kept };
+    head.upTo ??= newest;
     const isThere = batches[0]?.[0] === head.place.id;
     if (isThere && head.place.taken === null) batches.shift();
     head.gap = isThere ? undefined : findGap(head, stream);
     // It began anew, by a clock that is behind what was read: what lies before that is asked for when the gap was told.
-    if (head.gap && stream.firstId !== null && batches[0]?.[0] !== stream.firstId) {
+    if (head.gap && firstId !== null && batches[0]?.[0] !== firstId) {
       head.isDrained = false;
+      head.upTo = newest;
       return;
     }
     head.batches = batches;
-    if (!head.gap && head.place.passed === null && head.isDrained && stream.trimmed !== null) {
-      head.place = { ...head.place, passed: stream.trimmed + stream.kept - batches.length };
+    // At the end it is known how many there were, also for who began in the middle.
+    const { written } = head.upTo;
+    if (!head.gap && head.isDrained && written !== null) {
+      head.place = { ...head.place, passed: written - batches.length };
     }
   }
 
   async function page(): Promise<JournalPage> {
     const entries: JournalLine[] = [];
-    for (const head of heads) head.isDrained = false;
+    // Each page is of one instant: what is written meanwhile is later than all of it, in whichever stream, and for the next one.
+    for (const head of heads) Object.assign(head, UNREAD, { batches: [] });
     while (entries.length < limit) {
       const empty = heads.filter(({ batches, gap, isDrained }) => batches.length === 0 && !gap && !isDrained);
       if (empty.length > 0) {

@@ -1,11 +1,17 @@
 // A stream of the journal: the one form of its entries, how they are written, by pods in batches and by whoever gives an order one
-// at a time, and how they are read back. Scripts of ours write the same form (store/scripts/write-entry.lua).
+// at a time, and how they are read back. Scripts of ours write the same form (write-entry.lua).
 
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { EventName } from '../words/events.ts';
 import type { Redis } from './connect.ts';
 
 /** Batches kept per tag, roughly: a day of one lane at one outcome a second each. */
 export const MAX_BATCHES = 100_000;
+
+/** For what is put together of several texts; other scripts name it as a prelude. */
+export const WRITE_ENTRY_FILE = new URL('./write-entry.lua', import.meta.url);
+export const WRITE_ENTRY = readFileSync(fileURLToPath(WRITE_ENTRY_FILE), 'utf8');
 
 /** One thing that happened. Its instant is the stream entry's (Redis time) minus `age` in ms. */
 export interface JournalEntry {
@@ -64,6 +70,11 @@ function fieldOf(fields: string[], name: string): string | undefined {
   return undefined;
 }
 
+/** Takes away what was written before that instant. */
+export function trimStream(redis: Redis, stream: string, beforeAt: number): Promise<number> {
+  return redis.xtrim(stream, 'MINID', String(Math.max(0, Math.floor(beforeAt))));
+}
+
 /** What is in a stream from an id on, seen at one instant. */
 export interface StreamLook {
   batches: RawBatch[];
@@ -82,19 +93,20 @@ export interface StreamState {
   lastId: string;
 }
 
-/** At most `count` batches of each stream, the one called `from` included. One transaction each: batches and counts agree. */
+/**
+ * At most `count` batches of each stream, `from` and `to` included. All are seen at one instant: batches and counts agree, and what is
+ * written later is later than all of it.
+ */
 export async function lookIntoStreams(
   redis: Redis,
-  wanted: readonly { key: string; from: string; count: number }[],
+  wanted: readonly { key: string; from: string; to: string; count: number }[],
 ): Promise<StreamLook[]> {
-  const transactions = wanted.map(({ key, from, count }) =>
-    redis.multi().xrange(key, from, '+', 'COUNT', count).xinfo('STREAM', key).exec(),
-  );
-  return (await Promise.all(transactions)).map((replies) => {
-    const [[rangeError, batches], [infoError, info]] = replies as [
-      [Error | null, RawBatch[]],
-      [Error | null, unknown[]],
-    ];
+  const look = redis.multi();
+  for (const { key, from, to, count } of wanted) look.xrange(key, from, to, 'COUNT', count).xinfo('STREAM', key);
+  const replies = (await look.exec()) ?? [];
+  return wanted.map((_, index) => {
+    const [rangeError, batches] = replies[2 * index] as [Error | null, RawBatch[]];
+    const [infoError, info] = replies[2 * index + 1] as [Error | null, unknown[]];
     if (rangeError) throw rangeError;
     if (infoError && !infoError.message.includes('no such key')) throw infoError;
     return { batches, stream: infoError ? null : toState(info) };

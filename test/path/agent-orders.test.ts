@@ -25,8 +25,17 @@ describe('an order', () => {
     expect(added.afterAt).toBeLessThanOrEqual(added.orderedAt + 1);
     expect(await addAgent(orders, 'a1', { pool: 2 })).toMatchObject({ isChanged: false, afterAt: added.afterAt });
     expect((await look()).agents).toMatchObject([{ agent: 'a1', state: 'open', meta: { pool: 2 } }]);
-    expect(told).toEqual([
-      { upstream: 'forum', agent: 'a1', order: 'add', reason: 'one more', beforeAt: null, afterAt: added.afterAt },
+    expect(await told()).toEqual([
+      {
+        what: 'agent.ordered',
+        who: 'ann@desk',
+        upstream: 'forum',
+        agent: 'a1',
+        order: 'add',
+        reason: 'one more',
+        beforeAt: null,
+        afterAt: added.afterAt,
+      },
     ]);
   });
 
@@ -42,7 +51,7 @@ describe('an order', () => {
     const cleared = await clearAgent(orders, 'a1', 'they lifted it');
     expect(cleared).toMatchObject({ beforeAt: nowAt + HOUR });
     expect((await look()).agents).toMatchObject([{ state: 'open', reason: 'they lifted it' }]);
-    expect(told.map(({ order, reason }) => [order, reason])).toEqual([
+    expect((await told()).map(({ order, reason }) => [order, reason])).toEqual([
       ['mark', 'banned'],
       ['mark', 'less'],
       ['clear', 'they lifted it'],
@@ -140,7 +149,7 @@ describe('a wrong order', () => {
     expect(refused).toMatchObject({ code, message: expect.stringMatching(says) });
     expect(refused.message).not.toContain('\n');
     expect(await look()).toMatchObject(before);
-    expect(told).toEqual([]);
+    expect(await told()).toEqual([]);
   });
 
   it('names ten of many, or that there are none', async ({ world }) => {

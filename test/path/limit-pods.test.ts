@@ -80,7 +80,7 @@ describe.each(LIMIT_DRIVERS)('pods on %s', (driver) => {
     );
     const laneQueue = world.queue(lane);
     const { id } = await producer.add(lane, null);
-    const order = { redis, keys, upstream, lanes: [], who: 'ann', reason: 'r', append: async () => {} };
+    const order = { redis, keys, upstream, lanes: [], who: 'ann', reason: 'r' };
     const before = Date.now();
     if (isEnded) {
       await releaseLimits({ ...order, queues: [laneQueue] });
