@@ -14,15 +14,6 @@ const FLUSH_MS = 20;
 /** While Redis is away. What does not fit is counted and said in the next batch: a gap is named, never hidden. */
 const MAX_HELD = 10_000;
 
-/** One thing that happened. Its instant is the stream entry's (Redis time) minus `age` in ms. */
-export interface JournalEntry {
-  what: EventName;
-  /** Pod, or user@host. */
-  who: string;
-  age: number;
-  [field: string]: unknown;
-}
-
 export interface Journal {
   subscribe(events: EventHub): void;
   /** Writes one entry now and resolves when it stands: for what people order. */
@@ -110,16 +101,4 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
       if (held.length > 0) await write();
     },
   };
-}
-
-/** The entries of one stream entry, oldest first, with their instants and who wrote them. */
-export function readBatch(id: string, fields: string[]): (JournalEntry & { at: number })[] {
-  const writtenAt = Number(id.split('-')[0]);
-  const field = (name: string) => {
-    const found = fields.indexOf(name);
-    return found < 0 ? undefined : fields[found + 1];
-  };
-  const entries = JSON.parse(field('batch') ?? '[]') as JournalEntry[];
-  const who = field('who') ?? '';
-  return entries.map((entry) => ({ ...entry, who: entry.who ?? who, at: writtenAt - entry.age }));
 }

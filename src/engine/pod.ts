@@ -23,7 +23,9 @@ import { createAgents } from './agents.ts';
 import { createCancelKeeper } from './cancel-keeper.ts';
 import { fingerprint } from './fingerprint.ts';
 import { createImpostorSweep } from './impostors.ts';
+import { createIntentKeeper } from './intent-keeper.ts';
 import { createJournal } from './journal.ts';
+import { createJournalTrim } from './journal-trim.ts';
 import { createLockKeeper } from './locks.ts';
 import { type Logger, logEvents } from './log.ts';
 import { createMemoryWatch } from './memory-watch.ts';
@@ -116,6 +118,9 @@ export function createPod(options: PodOptions): Pod {
   const watched = handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) }));
   const overdue = createOverdueWatch({ who: name, redis, keys, clock, events, lanes: watched });
   const retention = createRetention({ pod: name, redis, keys, lanes: watched, events });
+  const intents = createIntentKeeper({ who: name, redis, keys, laneQueues: [...laneQueues.values()], events });
+  const tags = [...new Set([...laneQueues.values()].map(({ lane }) => lane.tag))];
+  const journalTrim = createJournalTrim({ who: name, redis, keys, tags, events });
   const presence = createPresence({ redis, keys, pod: name, clock, events }, () => ({
     pid: process.pid,
     host: hostname(),
@@ -191,9 +196,20 @@ export function createPod(options: PodOptions): Pod {
     await within(
       LEAVE_MS,
       Promise.all(
-        [permits, agents, sweeper, impostors, cancels, overdue, retention, memoryWatch, presence, journal].map((part) =>
-          part.stop(),
-        ),
+        [
+          permits,
+          agents,
+          sweeper,
+          impostors,
+          cancels,
+          overdue,
+          retention,
+          intents,
+          journalTrim,
+          memoryWatch,
+          presence,
+          journal,
+        ].map((part) => part.stop()),
       ),
     );
     await watchdog?.stop();
@@ -249,6 +265,8 @@ export function createPod(options: PodOptions): Pod {
       cancels.start();
       overdue.start();
       retention.start();
+      intents.start();
+      journalTrim.start();
       presence.start();
       memoryWatch.start();
       agents.start();

@@ -3,7 +3,6 @@
 
 import { Calendar } from '../store/calendar/calendar.ts';
 import { connectRedis, redisDown } from '../store/connect.ts';
-import { toBatchText, writeBatch } from '../store/journal-stream.ts';
 import { LanekeeperError, wrongOption } from '../words/errors.ts';
 import { createKeys } from '../words/keys.ts';
 import { whoami } from '../words/whoami.ts';
@@ -37,11 +36,8 @@ export async function openAgents(options: AgentBookOptions): Promise<AgentBook> 
   const redis = await connectRedis(url, 'producer', HEAR_MS);
   const keys = createKeys(prefix);
   const who = whoami();
-  const append: AgentOrders['append'] = async (what, data) => {
-    await writeBatch(redis, keys.journal(upstream.name), who, [toBatchText(what, 0, data)]);
-  };
   const calendar = new Calendar(redis, keys, upstream.name, who);
-  const orders: AgentOrders = { calendar, redis, keys, upstream: upstream.name, lanes: [], who, append };
+  const orders: AgentOrders = { calendar, redis, keys, upstream: upstream.name, lanes: [], who };
 
   async function ask<T>(send: () => Promise<T>): Promise<T> {
     try {

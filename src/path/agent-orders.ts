@@ -7,7 +7,6 @@ import type { Redis } from '../store/connect.ts';
 import { redisNow } from '../store/redis-now.ts';
 import { DURATION_FORM, toDurationMs } from '../words/duration.ts';
 import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
-import type { Events } from '../words/events.ts';
 import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
 import type { Keys } from '../words/keys.ts';
 import { sayAdd } from './agent-lines.ts';
@@ -22,7 +21,6 @@ export interface AgentOrders {
   /** Of the folder, that act as its agents: they may have no pod yet. */
   lanes: readonly string[];
   who: string;
-  append: (what: 'agent.ordered', data: Events['agent.ordered']) => Promise<void>;
 }
 
 export interface AgentChange {
@@ -78,8 +76,9 @@ export async function clearAgent(orders: AgentOrders, agent: unknown, reason: un
 }
 
 async function give(orders: AgentOrders, order: Omit<AgentOrder, 'by'> & { reason: string }): Promise<AgentChange> {
-  const { calendar, redis, keys, upstream, who, append } = orders;
+  const { calendar, redis, keys, upstream, who } = orders;
   const { agent, what } = order;
+  // A service may register its agents again and again: what changed nothing is not journalled.
   const reply = await calendar.change({ ...order, by: who });
   if (reply.kind === 'unknown') throw await unknownAgent(orders, agent);
   const isChanged = reply.kind === 'changed';
@@ -91,11 +90,6 @@ async function give(orders: AgentOrders, order: Omit<AgentOrder, 'by'> & { reaso
   const standing = { before: toAt(state[0]), after: toAt(state[0]) };
   const { before: beforeAt, after: afterAt } =
     reply.kind === 'changed' ? { before: toAt(reply.before), after: toAt(reply.after) } : standing;
-  // A service may register its agents again and again: what changed nothing is not told.
-  if (isChanged) {
-    const reason = order.reason === '' ? null : order.reason;
-    await append('agent.ordered', { upstream, agent, order: what, reason, beforeAt, afterAt });
-  }
   const lanes = [...new Set([...cooldowns, ...orders.lanes])];
   const [waiting = 0] = await countWaiting(redis, keys, upstream, lanes, [agent]);
   const isActing = state[1] !== null;

@@ -6,6 +6,7 @@ import type { LaneQueue } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { Keys } from '../words/keys.ts';
+import { underIntent } from './audited.ts';
 import { cancelJob } from './cancel.ts';
 import { type JobView, showJob } from './inspect.ts';
 
@@ -25,6 +26,8 @@ export interface CancelOrder {
   who: string;
   reason: string | null;
   orderedAt: number;
+  /** Of this order. */
+  intent: string;
 }
 
 export async function readCancelOrders(redis: Redis, keys: Keys): Promise<CancelOrder[]> {
@@ -52,11 +55,9 @@ export interface CancelRequest {
   who: string;
   reason: string | null;
   clock: Clock;
-  /** Told once the order stands, before anybody acts on it. */
-  onOrdered?: () => Promise<void>;
 }
 
-/** `by` says who is to journal it: this call took the job out itself, or its pod ended it and has told so. */
+/** `by` says who journalled its end: this call, which took the job out itself, or the pod that ended it. */
 export interface Cancelled {
   job: JobView;
   by: 'caller' | 'pod';
@@ -67,7 +68,7 @@ export interface Cancelled {
  * Dying in between leaves the order, which is carried out all the same.
  */
 export async function cancelAnyJob(request: CancelRequest): Promise<Cancelled> {
-  const { laneQueue, keys, id, who, reason, clock, onOrdered } = request;
+  const { laneQueue, keys, id, who, reason, clock } = request;
   const { redis } = laneQueue;
   const job = await showJob(laneQueue, id);
   if (job.state !== 'active') return cancelOrRunning(request, job);
@@ -78,20 +79,17 @@ export async function cancelAnyJob(request: CancelRequest): Promise<Cancelled> {
       `expected fewer than ${MAX_OPEN} open cancel orders: no pod carries them out`,
     );
   }
-  const order: CancelOrder = {
-    lane: job.lane,
-    job: id,
-    enqueuedAt: job.enqueuedAt,
-    who,
-    reason,
-    orderedAt: clock.now(),
-  };
-  await redis
-    .multi()
-    .hset(keys.cancels(), fieldOf(job.lane, id), JSON.stringify(order))
-    .pexpire(keys.cancels(), FORGET_MS)
-    .exec();
-  await onOrdered?.();
+  const { lane, enqueuedAt } = job;
+  const facts = { what: 'cancel.ordered', job: id, before: job.state, seen: { enqueuedAt } } as const;
+  await underIntent(laneQueue, { ...facts, who, reason }, async (intent) => {
+    const order: CancelOrder = { lane, job: id, enqueuedAt, who, reason, orderedAt: clock.now(), intent };
+    await redis
+      .multi()
+      .hset(keys.cancels(), fieldOf(lane, id), JSON.stringify(order))
+      .pexpire(keys.cancels(), FORGET_MS)
+      .exec();
+    return { after: 'ordered' };
+  });
 
   const startedAt = clock.mono();
   let now: JobView | undefined = job;
@@ -102,7 +100,7 @@ export async function cancelAnyJob(request: CancelRequest): Promise<Cancelled> {
     if (now?.enqueuedAt !== job.enqueuedAt) return { job, by: 'pod' };
     if (now.state === 'active') continue;
     try {
-      await cancelJob(laneQueue, keys, id); // it was retried or given back just then, or it has ended
+      await cancelJob(laneQueue, keys, id, { who, reason }); // it was retried or given back just then, or it has ended
       await withdrawCancelOrder(redis, keys, job.lane, id);
       return { job: now, by: 'caller' };
     } catch (error) {
@@ -124,7 +122,7 @@ export async function cancelAnyJob(request: CancelRequest): Promise<Cancelled> {
 /** A pod may fetch it between the look and the removal: then it is an active job after all. */
 async function cancelOrRunning(request: CancelRequest, job: JobView): Promise<Cancelled> {
   try {
-    return { job: await cancelJob(request.laneQueue, request.keys, job.id), by: 'caller' };
+    return { job: await cancelJob(request.laneQueue, request.keys, job.id, request), by: 'caller' };
   } catch (error) {
     const now = await showJob(request.laneQueue, job.id);
     if (now.state === 'active') return cancelAnyJob(request);

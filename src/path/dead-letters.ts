@@ -8,6 +8,7 @@ import { readyLetter } from '../store/scripts/ready-letter.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { FailureClass } from '../words/failure.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
+import { type Order, underIntent } from './audited.ts';
 import { type JobView, listJobs, showJob } from './inspect.ts';
 import { type Letter, ofClass } from './letters.ts';
 
@@ -34,16 +35,20 @@ export async function showDead(laneQueue: LaneQueue, id: string): Promise<JobVie
 }
 
 /** Back into the line with all its attempts, the same id and its whole history. Answers the letter as it was. */
-export async function replayDead(laneQueue: LaneQueue, id: string): Promise<JobView> {
+export async function replayDead(laneQueue: LaneQueue, id: string, { who, reason }: Order): Promise<JobView> {
   const letter = await showDead(laneQueue, id);
-  if (await replayLetter(laneQueue, { id }, 0)) return letter;
-  return tooLate(laneQueue, id);
+  const { class: ofClass, finishedAt } = letter;
+  const facts = { job: id, before: 'dead', more: { class: ofClass }, seen: { diedAt: finishedAt } };
+  const isReplayed = await underIntent(laneQueue, { what: 'job.replayed', who, reason, ...facts }, async () => {
+    return (await replayLetter(laneQueue, { id }, 0)) ? { after: 'waiting' } : { found: 'somebody was faster' };
+  });
+  return isReplayed ? letter : tooLate(laneQueue, id);
 }
 
 /** Out of the lane for good. Answers the letter as it was. */
-export async function dropDead(laneQueue: LaneQueue, id: string): Promise<JobView> {
+export async function dropDead(laneQueue: LaneQueue, id: string, order: Order): Promise<JobView> {
   const letter = await showDead(laneQueue, id);
-  if (await removeLetter(laneQueue, { id })) return letter;
+  if (await removeLetter(laneQueue, { id }, { ...order, class: letter.class })) return letter;
   return tooLate(laneQueue, id);
 }
 
@@ -81,12 +86,23 @@ export async function replayLetter(laneQueue: LaneQueue, letter: LetterRef, begu
   }
 }
 
-/** False when somebody else was faster. */
-export function removeLetter({ redis, backend, jobKey }: LaneQueue, { id, diedAt }: LetterRef): Promise<boolean> {
+/** False when somebody else was faster. With `order` the journal says whose it was; without it is one of many, which are told together. */
+export function removeLetter(
+  { redis, backend, jobKey, lane, journal }: LaneQueue,
+  { id, diedAt }: LetterRef,
+  order?: Order & { class: FailureClass | null },
+): Promise<boolean> {
+  const { who = '', ...why } = order ?? {};
   return dropLetter.run(
     redis,
-    { failed: backend.toKey('failed'), job: jobKey(id), events: backend.toKey('events') },
-    { id, diedAt: diedAt ?? '', queue: backend.toKey('') },
+    { failed: backend.toKey('failed'), job: jobKey(id), events: backend.toKey('events'), journal },
+    {
+      id,
+      diedAt: diedAt ?? '',
+      queue: backend.toKey(''),
+      who,
+      known: JSON.stringify({ lane: lane.name, job: id, ...why }),
+    },
   );
 }
 

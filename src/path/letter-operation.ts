@@ -4,11 +4,11 @@
 // again at once is not replayed twice.
 
 import { randomBytes } from 'node:crypto';
+import { beginIntent, closeIntent, newIntentId } from '../store/intents.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { redisNow } from '../store/redis-now.ts';
 import type { Clock } from '../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../words/errors.ts';
-import type { EventName, Events } from '../words/events.ts';
 import type { FailureClass } from '../words/failure.ts';
 import { removeLetter, replayLetter } from './dead-letters.ts';
 import { countLetters, type Letter, ofClass, walkLetters } from './letters.ts';
@@ -17,18 +17,19 @@ import { countLetters, type Letter, ofClass, walkLetters } from './letters.ts';
 export const DEFAULT_RATE = 500;
 /** Letters in hand at once, at the most: beyond, Redis is no faster. */
 const MAX_IN_HAND = 50;
+/** Three of them within the 10 s after which an intent is taken to be left (engine/intent-keeper). */
+const ALIVE_MS = 3_000;
 
 export interface OperationOptions {
   /** Only letters whose last failure was of this class. */
   class?: FailureClass;
-  /** Why, for the journal. */
+  /** By whom and why, for the journal. */
+  who: string;
   reason: string | null;
   /** Letters a second; 0 for as fast as Redis answers. */
   rate: number;
   signal?: AbortSignal;
   onProgress?: (state: OperationState) => void;
-  /** Writes to the journal and resolves when it stands. */
-  append: <N extends EventName>(what: N, data: Events[N]) => Promise<void>;
   clock: Clock;
 }
 
@@ -45,32 +46,33 @@ export interface OperationState {
 }
 
 export function replayLetters(laneQueue: LaneQueue, options: OperationOptions): Promise<OperationState> {
-  const end: End = (facts) => options.append('dead.replayed', facts);
-  return run(laneQueue, options, 'replay', (letter, begunAt) => replayLetter(laneQueue, letter, begunAt), end);
+  const order = { order: 'replay', what: 'dead.replayed' } as const;
+  return run(laneQueue, options, order, (letter, begunAt) => replayLetter(laneQueue, letter, begunAt));
 }
 
 export function dropLetters(laneQueue: LaneQueue, options: OperationOptions): Promise<OperationState> {
-  const end: End = (facts) => options.append('dead.dropped', facts);
-  return run(laneQueue, options, 'drop', (letter) => removeLetter(laneQueue, letter), end);
+  const order = { order: 'drop', what: 'dead.dropped' } as const;
+  return run(laneQueue, options, order, (letter) => removeLetter(laneQueue, letter));
 }
 
-type End = (facts: Events['dead.replayed']) => Promise<void>;
+interface OperationOrder {
+  order: 'replay' | 'drop';
+  /** The entry that tells how it ended. */
+  what: 'dead.replayed' | 'dead.dropped';
+}
 
 async function run(
   laneQueue: LaneQueue,
   options: OperationOptions,
-  order: 'replay' | 'drop',
+  order: OperationOrder,
   act: (letter: Letter, begunAt: number) => Promise<boolean>,
-  end: End,
 ): Promise<OperationState> {
-  const { reason, append, onProgress, signal } = options;
+  const { onProgress, signal } = options;
   const begunAt = await redisNow(laneQueue.redis);
   const operation = `o_${begunAt.toString(16).padStart(12, '0')}${randomBytes(4).toString('hex')}`;
   const total = await countLetters(laneQueue, begunAt);
   const state: OperationState = { operation, total, seen: 0, done: 0, skipped: 0, isStopped: false };
-  const facts = { lane: laneQueue.lane.name, operation, class: options.class ?? null, reason };
-  await append('operation.begun', { ...facts, order, total });
-  const finish = () => end({ ...facts, count: state.done, skipped: state.skipped, isStopped: state.isStopped });
+  const record = await openRecord(laneQueue, options, order, state);
   try {
     const pace = createPace(options);
     for await (const letters of walkLetters(laneQueue, begunAt)) {
@@ -81,6 +83,7 @@ async function run(
         await pace.turn(inHand.length);
         if (signal?.aborted) break;
         await take(inHand, state, (letter) => act(letter, begunAt));
+        await record.isAlive();
         onProgress?.({ ...state });
       }
       onProgress?.({ ...state });
@@ -90,15 +93,42 @@ async function run(
   } catch (error) {
     // What was done is told, if Redis still listens; what failed is what the caller must hear.
     state.isStopped = true;
-    await finish().catch(() => {});
+    await record.end().catch(() => {});
     throw new LanekeeperError(
       'LK_REDIS_DOWN',
-      `the ${order} broke off after ${state.done} dead letters of ${quote(facts.lane)}: ${toError(error).message}; the same order again goes on`,
+      `the ${order.order} broke off after ${state.done} dead letters of ${quote(laneQueue.lane.name)}: ${toError(error).message}; the same order again goes on`,
       { cause: error },
     );
   }
-  await finish();
+  await record.end();
   return state;
+}
+
+/**
+ * What the journal says of it: that it begins, and how it ended. Dying in between leaves its intent, by which a pod tells how far it
+ * had come; a sign of life every now and then keeps the intent of one that takes its time.
+ */
+async function openRecord(
+  laneQueue: LaneQueue,
+  options: OperationOptions,
+  { order, what }: OperationOrder,
+  state: OperationState,
+) {
+  const { who, reason, clock } = options;
+  const id = newIntentId();
+  const facts = { lane: laneQueue.lane.name, operation: state.operation, class: options.class ?? null, reason };
+  const toEntry = () => ({ ...facts, count: state.done, skipped: state.skipped, isStopped: state.isStopped });
+  const begun = { what: 'operation.begun', entry: { ...facts, order, total: state.total, intent: id } } as const;
+  await beginIntent(laneQueue, id, { what, who, entry: toEntry(), seen: {} }, begun);
+  let toldAt = clock.mono();
+  return {
+    async isAlive(): Promise<void> {
+      if (clock.mono() - toldAt < ALIVE_MS) return;
+      toldAt = clock.mono();
+      await beginIntent(laneQueue, id, { what, who, entry: toEntry(), seen: {} });
+    },
+    end: () => closeIntent(laneQueue, id, { what, who, entry: toEntry() }),
+  };
 }
 
 /** All of them are counted, even when one fails: the others were done. */

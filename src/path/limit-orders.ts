@@ -8,7 +8,6 @@ import { releaseHold } from '../store/scripts/release-hold.ts';
 import { setLimit as writeLimit } from '../store/scripts/set-limit.ts';
 import { DURATION_FORM, toDurationMs } from '../words/duration.ts';
 import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
-import type { Events } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
 import { callForHold, callForLimit } from './limit-call.ts';
 import { type LimitSeen, lookAtLimits } from './limit-look.ts';
@@ -28,7 +27,6 @@ export interface LimitOrder {
   lanes: readonly LimitedLane[];
   who: string;
   reason: string;
-  append: <N extends 'limit.set' | 'limit.reset' | 'limit.released'>(what: N, data: Events[N]) => Promise<void>;
 }
 
 export interface LimitChange {
@@ -61,17 +59,16 @@ export async function setLimit(
   limit: string,
   wanted: { size: unknown; for?: unknown },
 ): Promise<LimitChange> {
-  const { redis, keys, upstream, reason } = order;
+  const { redis, keys, upstream } = order;
   const known = await findLimits(order);
   const seen = known.limits.find((one) => one.limit === limit);
   if (!seen) throw unknownLimit(upstream, limit, known.limits);
   const size = toSize(`limit ${quote(limit)} of upstream ${quote(upstream.name)}`, wanted.size);
   refuseTooSmall(order, seen, size);
   const forMs = wanted.for === undefined ? '' : toForMs(wanted.for);
-  const { before, after, defined } = await write(order, limit, size, forMs);
+  const { before, after, defined } = await write(order, limit, { size, forMs, definedSize: seen.definedSize });
   const definedSize = defined?.size ?? seen.definedSize;
   const change = { limit, before: before?.size ?? definedSize, after: size, untilAt: after?.untilAt ?? null };
-  await order.append('limit.set', { upstream: upstream.name, reason, ...change, defined: definedSize });
   const now = await lookAtLimits(redis, keys, upstream);
   const { inUse = 0 } = now.limits.find((one) => one.limit === limit) ?? {};
   const called = await call(order, seen, change);
@@ -80,18 +77,21 @@ export async function setLimit(
 
 /** Of one limit, or of all. Empty when none was changed by order. */
 export async function resetLimit(order: LimitOrder, limit?: string): Promise<LimitChange[]> {
-  const { upstream, reason } = order;
+  const { upstream } = order;
   const { limits, unused } = await findLimits(order);
   const names = [...limits, ...unused].map((one) => one.limit);
   if (limit !== undefined && !names.includes(limit)) throw unknownLimit(upstream, limit, limits);
   const changes: LimitChange[] = [];
   for (const name of limit === undefined ? names : [limit]) {
     const seen = limits.find((one) => one.limit === name);
-    const { before, defined } = await write(order, name, '', '');
+    const { before, defined } = await write(order, name, {
+      size: '',
+      forMs: '',
+      definedSize: seen?.definedSize ?? null,
+    });
     if (!before) continue;
     const definedSize = defined?.size ?? seen?.definedSize ?? null;
     const change = { upstream: upstream.name, limit: name, before: before.size, after: definedSize };
-    await order.append('limit.reset', { ...change, reason, defined: definedSize });
     const called = await call(order, seen, change);
     changes.push({ ...change, definedSize, untilAt: null, inUse: seen?.inUse ?? 0, called });
   }
@@ -100,10 +100,11 @@ export async function resetLimit(order: LimitOrder, limit?: string): Promise<Lim
 
 /** Ends what an upstream's answer began: all pods ask again at once. */
 export async function releaseLimits(order: LimitOrder): Promise<HoldReleased> {
-  const { redis, keys, upstream, queues, reason } = order;
+  const { redis, keys, upstream, queues, who, reason } = order;
   const name = upstream.name;
-  const at = { limits: keys.limits(name) };
-  const released = await releaseHold.run(redis, at, { channel: keys.limitNotice(name) });
+  const at = { limits: keys.limits(name), journal: keys.journal(name) };
+  const known = JSON.stringify({ upstream: name, reason });
+  const released = await releaseHold.run(redis, at, { channel: keys.limitNotice(name), who, known });
   if (!released) {
     throw new LanekeeperError(
       'LK_STATE',
@@ -111,7 +112,6 @@ export async function releaseLimits(order: LimitOrder): Promise<HoldReleased> {
     );
   }
   const { leftMs, who: toldBy, reason: told } = released;
-  await order.append('limit.released', { upstream: name, reason, leftMs, toldBy, told });
   return { upstream: name, leftMs, toldBy, told, called: await callForHold(queues) };
 }
 
@@ -130,11 +130,15 @@ async function call(
 function write(
   { redis, keys, upstream, who, reason }: LimitOrder,
   limit: string,
-  size: number | '',
-  forMs: number | '',
+  { size, forMs, definedSize }: { size: number | ''; forMs: number | ''; definedSize: number | null },
 ) {
-  const notice = keys.limitNotice(upstream.name);
-  return writeLimit.run(redis, { limits: keys.limits(upstream.name) }, { limit, size, who, reason, forMs, notice });
+  const { name } = upstream;
+  const known = JSON.stringify({ upstream: name, limit, reason });
+  return writeLimit.run(
+    redis,
+    { limits: keys.limits(name), journal: keys.journal(name) },
+    { limit, size, who, reason, forMs, notice: keys.limitNotice(name), known, defined: definedSize ?? '' },
+  );
 }
 
 async function findLimits({ redis, keys, upstream }: LimitOrder) {

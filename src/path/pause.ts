@@ -1,13 +1,17 @@
 // Pauses and resumes a lane: BullMQ's own pause, which every fetch asks in its script, and beside it who ordered it and why. Jobs
 // that run go on, jobs that come wait; a resume rings the bell.
 
+import { closeIntent } from '../store/intents.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import type { Keys } from '../words/keys.ts';
+import { type Order, underIntent } from './audited.ts';
 
 export interface Pause {
   who: string;
   reason: string | null;
   sinceAt: number;
+  /** Of the order, while its result is not in the journal. */
+  intent?: string;
 }
 
 /** `null`: paused, but not through us (Bull Board, plain BullMQ), so nobody knows by whom. */
@@ -33,19 +37,51 @@ export async function pauseLane(laneQueue: LaneQueue, keys: Keys, pause: Pause):
   await forgetStalePause(laneQueue, keys, pause.sinceAt);
   const key = keys.pause(lane);
   const { who, reason, sinceAt } = pause;
-  const isFirst = (await redis.hsetnx(key, 'pause', JSON.stringify({ who, reason, sinceAt }))) === 1;
-  // Also when somebody else is just doing it: pausing twice does no harm.
-  await queue.pause();
-  return isFirst ? {} : { already: (await readRecord(redis, key)) ?? null };
+  let other: PauseSeen = null;
+  const isFirst = await underIntent(
+    laneQueue,
+    { what: 'lane.paused', who, reason, before: 'running' },
+    async (intent) => {
+      const isOurs = (await redis.hsetnx(key, 'pause', JSON.stringify({ who, reason, sinceAt, intent }))) === 1;
+      // Also when somebody else is just doing it: pausing twice does no harm.
+      await queue.pause();
+      if (isOurs) return { after: 'paused' };
+      other = (await readRecord(redis, key)) ?? null;
+      return { found: sayPause(other) };
+    },
+  );
+  return isFirst ? {} : { already: other };
 }
 
 /** Undefined when it was not paused. Dying between the resume and the deletion leaves a record as above. */
-export async function resumeLane(laneQueue: LaneQueue, keys: Keys): Promise<PauseSeen | undefined> {
+export async function resumeLane(
+  laneQueue: LaneQueue,
+  keys: Keys,
+  { who, reason }: Order,
+): Promise<PauseSeen | undefined> {
   const was = await readPause(laneQueue, keys);
   if (was === undefined) return undefined;
-  await laneQueue.queue.resume();
-  await laneQueue.redis.del(keys.pause(laneQueue.lane));
+  // Who paused it may have died before the journal said so, and soon nobody can see that it was paused.
+  if (was?.intent !== undefined) await tellPaused(laneQueue, was, was.intent);
+  const order = {
+    what: 'lane.resumed',
+    who,
+    reason,
+    before: sayPause(was),
+    seen: { pause: was?.intent ?? null },
+  } as const;
+  await underIntent(laneQueue, order, async () => {
+    await laneQueue.queue.resume();
+    await laneQueue.redis.del(keys.pause(laneQueue.lane));
+    return { after: 'running' };
+  });
   return was;
+}
+
+/** Nothing is written when it was told before. */
+function tellPaused(laneQueue: LaneQueue, { who, reason }: Pause, intent: string): Promise<boolean> {
+  const entry = { lane: laneQueue.lane.name, reason, before: 'running', after: 'paused' };
+  return closeIntent(laneQueue, intent, { what: 'lane.paused', who, entry });
 }
 
 /** Somebody else's resume leaves our record; it must not answer for the next pause of theirs. */

@@ -34,6 +34,18 @@ export function openRedis(url: string, role: ConnectionRole, onError: (error: Er
   return redis;
 }
 
+/** One more connection to the same Redis, for one that waits: it has no deadline, and comes back by itself. */
+export function openBeside(redis: Redis): Redis {
+  const beside = redis.duplicate({
+    ...POD,
+    enableOfflineQueue: true,
+    commandTimeout: undefined as never,
+    connectionName: 'lanekeeper:blocking',
+  });
+  beside.on('error', () => {});
+  return beside;
+}
+
 /** As openRedis, but resolves once Redis answers, and refuses with one clear line when it does not. */
 export async function connectRedis(url: string, role: ConnectionRole, withinMs = 3_000): Promise<Redis> {
   let last: Error | undefined;

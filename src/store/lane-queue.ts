@@ -26,6 +26,9 @@ export interface LaneQueue {
   readonly queue: BullQueue;
   readonly backend: IQueueBackend;
   readonly redis: Redis;
+  /** The stream of its tag, and the orders whose result is not in it yet. */
+  readonly journal: string;
+  readonly intents: string;
   /** The sorted set that says "there is work": BullMQ's workers and our bell block on it. */
   readonly marker: string;
   jobKey(id: string): string;
@@ -59,6 +62,8 @@ export function openLaneQueue(redis: Redis, keys: Keys, lane: LaneAddress, podNa
     queue,
     backend,
     redis,
+    journal: keys.journal(lane.tag),
+    intents: keys.intents(lane.tag),
     marker: backend.toKey('marker'),
     jobKey: (id) => backend.toKey(id),
     close: () => queue.close(),

@@ -19,4 +19,11 @@ export type CrashPoint =
   | 'before-bury'
   | 'after-bury';
 
-export function crashPoint(_name: CrashPoint): void {}
+/** In the order in which an order passes them whose change is BullMQ's (path/audited). */
+export type OrderCrashPoint =
+  | 'before-intent' // nothing is written
+  | 'after-intent' // it is on the record, and nothing has changed
+  | 'after-change' // and the journal does not say so
+  | 'after-result';
+
+export function crashPoint(_name: CrashPoint | OrderCrashPoint): void {}

@@ -11,6 +11,13 @@ interface JobRef {
   job: string;
 }
 
+/** Of an order whose change is BullMQ's: `found` when it was told by a pod that looked, because who gave it died. */
+interface Audited {
+  reason: string | null;
+  intent?: string;
+  found?: string;
+}
+
 interface LettersRef {
   lane: string;
   operation: string;
@@ -68,14 +75,18 @@ export interface Events {
   /** Redis lost what was known of them: nobody acts before it is surely in order. */
   'agents.lost': { upstream: string };
   /** `who` ordered it, when that is not who writes it: an active job is cancelled by its pod. */
-  'job.cancelled': JobRef & { reason: string | null; before: string; who?: string };
-  'cancel.ordered': JobRef & { reason: string | null };
+  'job.cancelled': JobRef & Audited & { before: string; after?: string; who?: string };
+  'cancel.ordered': JobRef & Audited & { before: string; after: string };
   /** By a sweep, not by its own attempt. `was` is the state it was found in. */
   'job.buried': JobRef & { class: FailureClass; reason: string; was: string };
   'job.recovered': JobRef & { reason: string };
-  'job.replayed': JobRef & { reason: string | null; class: FailureClass | null };
-  'lane.paused': { lane: string; reason: string | null };
-  'lane.resumed': { lane: string; reason: string | null };
+  'job.replayed': JobRef & Audited & { class: FailureClass | null; before: string; after: string };
+  'lane.paused': { lane: string; before: string; after: string } & Audited;
+  'lane.resumed': { lane: string; before: string; after: string } & Audited;
+  /** Somebody is about to do what `order` names; what follows with the same `intent` tells what became of it. */
+  'order.begun': { lane: string; job?: string; order: string; reason: string | null; before: string; intent: string };
+  /** It changed nothing; `found` is what was the case instead. */
+  'order.voided': { lane: string; job?: string; order: string; before: string } & Audited;
   /** Each is told once when it begins, and its counterpart once when it is over. */
   'lane.overdue': { lane: string; job: string; ageMs: number; dueMs: number };
   'lane.recovered': { lane: string; forMs: number };
@@ -85,7 +96,7 @@ export interface Events {
   'lane.attended': { lane: string; forMs: number };
   'pod.silent': { pod: string; silentMs: number; lanes: string[] };
   'pod.heard': { pod: string; forMs: number };
-  'job.dropped': JobRef & { reason: string | null; class: FailureClass | null };
+  'job.dropped': JobRef & { reason: string | null; class: FailureClass | null; before: string; after: string };
   /** Somebody replays or drops many dead letters; `dead.replayed` or `dead.dropped` tells how it ended. */
   'operation.begun': LettersRef & { order: 'replay' | 'drop'; total: number };
   'dead.replayed': LettersRef & LettersEnd;
@@ -100,7 +111,15 @@ export interface Events {
   /** Nobody is let through for so long: the upstream said so. */
   'limit.held': { upstream: string; forMs: number; reason: string };
   /** Somebody ended that hold, which would have gone on for so long. */
-  'limit.released': { upstream: string; reason: string; leftMs: number; toldBy: string | null; told: string | null };
+  'limit.released': {
+    upstream: string;
+    reason: string;
+    leftMs: number;
+    beforeAt: number;
+    afterAt: null;
+    toldBy: string | null;
+    told: string | null;
+  };
   /**
    * Pods run different definitions of one limit; the stricter holds. A size of null: not in their definition. They may also differ
    * in the `driver`: then the sizes are names, and only pods with the first are granted anything.
@@ -152,6 +171,8 @@ export const EVENT_CATALOGUE = {
   'pod.heard': { level: 'info', journal: true },
   'job.dropped': { level: 'info', journal: true },
   'operation.begun': { level: 'info', journal: true },
+  'order.begun': { level: 'info', journal: true },
+  'order.voided': { level: 'info', journal: true },
   'dead.replayed': { level: 'info', journal: true },
   'dead.dropped': { level: 'info', journal: true },
   'dead.expired': { level: 'warn', journal: true },

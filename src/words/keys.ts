@@ -14,10 +14,15 @@ export interface Keys {
   queuePrefix(lane: LaneAddress): string;
   /** STRING '<job id> <hash of its content>', with PX. Written in one script with the job it stands for. */
   reservation(lane: LaneAddress, hash: string): string;
-  /** STREAM of packed batches. Written by every pod and door of the tag, trimmed by length; lives as long as the tag. */
+  /** STREAM of packed batches. Written by every pod and door of the tag, and by scripts; trimmed by length and age; lives as long as the tag. */
   journal(tag: string): string;
   /** STREAM as above, for what belongs to no tag: pods that come and go. */
   fleetJournal(): string;
+  /**
+   * HASH id -> JSON of an order whose change is BullMQ's, from before the change until its result is in the journal (store/intents).
+   * '-<epoch ms>' once somebody found that it had not happened: who gave it may still come and do it. Dropped an hour later.
+   */
+  intents(tag: string): string;
   /** HASH pod -> JSON of its last heartbeat. A pod removes itself; a dead one is dropped by the others after a minute. */
   pods(): string;
   /** STRING held with PX by the process that does such a beat for all now; whoever finds it free goes next. */
@@ -114,6 +119,7 @@ export function createKeys(prefix: string): Keys {
     queuePrefix: (lane: LaneAddress) => `${prefix}:q:{${lane.tag}}`,
     reservation: (lane: LaneAddress, hash: string) => `${prefix}:l:{${lane.tag}}:${lane.name}:same:${hash}`,
     journal: (tag: string) => `${prefix}:u:{${tag}}:journal`,
+    intents: (tag: string) => `${prefix}:u:{${tag}}:intents`,
     fleetJournal: () => `${prefix}:journal`,
     pods: () => `${prefix}:pods`,
     beat: (what: string, lanes: string) => `${prefix}:beat:${what}:${lanes}`,

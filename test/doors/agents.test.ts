@@ -3,7 +3,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { readBatch } from '../../src/engine/journal.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { forumOf, HOUR } from '../path/forum.ts';
 import { type CliResult, it, type World } from '../support/world.ts';
 

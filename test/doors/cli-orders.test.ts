@@ -3,8 +3,8 @@
 import { expect, vi } from 'vitest';
 import { collect } from '../../queues/collect.ts';
 import { publish } from '../../queues/publish.ts';
-import { readBatch } from '../../src/engine/journal.ts';
 import { handle } from '../../src/index.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { RETRYING } from '../path/looking.ts';
 import { it, type World } from '../support/world.ts';
 

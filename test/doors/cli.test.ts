@@ -5,8 +5,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, vi } from 'vitest';
 import { publish } from '../../queues/publish.ts';
-import { readBatch } from '../../src/engine/journal.ts';
 import { handle } from '../../src/index.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { it, type World } from '../support/world.ts';
 
 const POST = JSON.stringify({ title: 'Hello', body: 'World' });

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { expect, vi } from 'vitest';
 import { publish } from '../../queues/publish.ts';
-import { readBatch } from '../../src/engine/journal.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { bury, letterId } from '../path/letter-flood.ts';
 import { RETRYING } from '../path/looking.ts';
 import { it, type World } from '../support/world.ts';

@@ -11,7 +11,7 @@ import type { LaneQueue } from '../../src/store/lane-queue.ts';
 import { RESERVED_NAMES, TYPE_OF_RESERVED } from '../../src/store/reserved-names.ts';
 import { systemClock } from '../../src/words/clock.ts';
 import { createEventHub, type Events } from '../../src/words/events.ts';
-import { RETRYING, rejection, tick, untilState } from '../path/looking.ts';
+import { BY_ANN, RETRYING, rejection, tick, untilState } from '../path/looking.ts';
 import { it, type World } from '../support/world.ts';
 
 const lane = defineLane({ name: 'beset', concurrency: 4 });
@@ -197,7 +197,7 @@ describe('a job whose id is a name of the queue’s own', () => {
     await add(queue, 'wait');
     await sweep(world, queue).run();
     const [letter] = await listDead(queue, 1);
-    await replayDead(queue, letter?.id as string);
+    await replayDead(queue, letter?.id as string, BY_ANN);
     await world.pod([handle(lane, { run: ({ payload }) => payload })]);
     expect(await untilState(queue, letter?.id as string, 'done')).toMatchObject({ result: { from: 'wait' } });
   });

@@ -1,8 +1,9 @@
 // The journal: what happened, in order, in small batches; what was lost on the way is counted, and what a person ordered is awaited.
 
 import { afterEach, describe, expect, vi } from 'vitest';
-import { createJournal, type Journal, readBatch } from '../../src/engine/journal.ts';
+import { createJournal, type Journal } from '../../src/engine/journal.ts';
 import type { Redis } from '../../src/store/connect.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { systemClock } from '../../src/words/clock.ts';
 import { createEventHub, EVENT_CATALOGUE, type EventName } from '../../src/words/events.ts';
 import { createKeys } from '../../src/words/keys.ts';

@@ -2,10 +2,10 @@
 
 import { pino } from 'pino';
 import { describe, expect, vi } from 'vitest';
-import { readBatch } from '../../src/engine/journal.ts';
 import { createPod } from '../../src/engine/pod.ts';
 import { readPods } from '../../src/engine/presence.ts';
 import { defineLane, type Handler, handle } from '../../src/index.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { gate, RETRYING, untilState } from '../path/looking.ts';
 import { it, type World } from '../support/world.ts';
 

@@ -2,10 +2,10 @@
 // pods, and never more than that.
 
 import { describe, expect, vi } from 'vitest';
-import { readBatch } from '../../src/engine/journal.ts';
 import { createMetrics } from '../../src/engine/metrics.ts';
 import { createRetention, RETENTION_MS } from '../../src/engine/retention.ts';
 import { dead, defineLane, handle, type Lane } from '../../src/index.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { createEventHub, type Events } from '../../src/words/events.ts';
 import { bury, letterId } from '../path/letter-flood.ts';
 import { keysOf, RETRYING, untilState } from '../path/looking.ts';

@@ -7,7 +7,7 @@ import { defineLane, handle, type Job } from '../../src/index.ts';
 import { createAdmission, stalledGate, type Verdict } from '../../src/path/admission.ts';
 import type { Attempt } from '../../src/path/attempt.ts';
 import { it } from '../support/world.ts';
-import { gate, RETRYING, untilState } from './looking.ts';
+import { BY_ANN, gate, RETRYING, untilState } from './looking.ts';
 
 const payload = z.object({ title: z.string().min(1), body: z.string(), tags: z.array(z.string()) });
 
@@ -74,7 +74,7 @@ describe('a job whose pods died under it too often', () => {
     });
     await pod.stop('over');
     const { replayDead } = await import('../../src/path/dead-letters.ts');
-    await replayDead(queue, id);
+    await replayDead(queue, id, BY_ANN);
     await world.pod([handle(lane, { run: () => 'ran' })]);
     expect(await untilState(queue, id, 'done')).toMatchObject({ result: 'ran' });
   });

@@ -2,9 +2,9 @@
 // heard at once, journalled with who and why, refused in one line, and no job lost.
 
 import { describe, expect, vi } from 'vitest';
-import { readBatch } from '../../src/engine/journal.ts';
 import { handle, openAgents } from '../../src/index.ts';
 import { type AgentOrders, addAgent, clearAgent, markAgent, removeAgent } from '../../src/path/agent-orders.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { it, type World } from '../support/world.ts';
 import { forumOf, HOUR } from './forum.ts';
 import { RETRYING, rejection, untilState } from './looking.ts';
@@ -25,8 +25,17 @@ describe('an order', () => {
     expect(added.afterAt).toBeLessThanOrEqual(added.orderedAt + 1);
     expect(await addAgent(orders, 'a1', { pool: 2 })).toMatchObject({ isChanged: false, afterAt: added.afterAt });
     expect((await look()).agents).toMatchObject([{ agent: 'a1', state: 'open', meta: { pool: 2 } }]);
-    expect(told).toEqual([
-      { upstream: 'forum', agent: 'a1', order: 'add', reason: 'one more', beforeAt: null, afterAt: added.afterAt },
+    expect(await told()).toEqual([
+      {
+        what: 'agent.ordered',
+        who: 'ann@desk',
+        upstream: 'forum',
+        agent: 'a1',
+        order: 'add',
+        reason: 'one more',
+        beforeAt: null,
+        afterAt: added.afterAt,
+      },
     ]);
   });
 
@@ -43,7 +52,7 @@ describe('an order', () => {
     const cleared = await clearAgent(orders, 'a1', 'they lifted it');
     expect(cleared).toMatchObject({ beforeAt: nowAt + 2 * HOUR });
     expect((await look()).agents).toMatchObject([{ state: 'open', reason: 'they lifted it' }]);
-    expect(told.map(({ order, reason }) => [order, reason])).toEqual([
+    expect((await told()).map(({ order, reason }) => [order, reason])).toEqual([
       ['mark', 'banned'],
       ['mark', 'less'],
       ['clear', 'they lifted it'],
@@ -149,7 +158,7 @@ describe('a wrong order', () => {
     expect(refused).toMatchObject({ code, message: expect.stringMatching(says) });
     expect(refused.message).not.toContain('\n');
     expect(await look()).toMatchObject(before);
-    expect(told).toEqual([]);
+    expect(await told()).toEqual([]);
   });
 
   it('names ten of many, or that there are none', async ({ world }) => {

@@ -9,7 +9,7 @@ import { dropDead } from '../../src/path/dead-letters.ts';
 import { listJobs, showJob } from '../../src/path/inspect.ts';
 import type { Lane } from '../../src/path/lane.ts';
 import { it, type World } from '../support/world.ts';
-import { gate, RETRYING, rejection, untilState } from './looking.ts';
+import { BY_ANN, gate, RETRYING, rejection, untilState } from './looking.ts';
 
 const open = defineLane({ name: 'open' });
 const loose = defineLane({ name: 'loose', dedupe: false });
@@ -197,7 +197,7 @@ describe('a job that somebody took out', () => {
     await untilState(queue, second.id, 'dead');
     expect(await add(), 'a dead letter may be replayed').toMatchObject({ id: second.id, isRepeat: true });
     await pod.stop('enough', 0);
-    await dropDead(queue, second.id);
+    await dropDead(queue, second.id, BY_ANN);
     expect(await add()).toMatchObject({ isRepeat: false });
   });
 

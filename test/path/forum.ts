@@ -6,7 +6,7 @@ import { type AgentsSeen, lookAtAgents } from '../../src/path/agent-look.ts';
 import type { AgentOrders } from '../../src/path/agent-orders.ts';
 import { Calendar } from '../../src/store/calendar/calendar.ts';
 import { redisNow } from '../../src/store/redis-now.ts';
-import type { Events } from '../../src/words/events.ts';
+import { journalled } from '../support/journalled.ts';
 import type { World } from '../support/world.ts';
 
 export const HOUR = 3_600_000;
@@ -16,16 +16,14 @@ export async function forumOf({ redis, keys }: World, agents: readonly string[] 
   const publish = defineLane({ name: 'publish', upstream, agent: { cooldown: '2h' } });
   const reply = defineLane({ name: 'reply', upstream, agent: { cooldown: '10m' } });
   const calendar = new Calendar(redis, keys, 'forum', 'p1');
-  const told: Events['agent.ordered'][] = [];
-  const append = async (_: 'agent.ordered', data: Events['agent.ordered']) => void told.push(data);
-  const orders: AgentOrders = { calendar, redis, keys, upstream: 'forum', lanes: [], who: 'ann@desk', append };
+  const orders: AgentOrders = { calendar, redis, keys, upstream: 'forum', lanes: [], who: 'ann@desk' };
   return {
     upstream,
     publish,
     reply,
     calendar,
     orders,
-    told,
+    told: () => journalled({ redis, keys }, 'forum'),
     nowAt: await redisNow(redis),
     /** As its first pod does, and nobody else had anything to tell. */
     async register(lanes: Record<string, number> = { publish: 2 * HOUR, reply: 600_000 }) {

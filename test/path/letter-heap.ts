@@ -14,7 +14,7 @@ import { bury } from './letter-flood.ts';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-function heapNow(): number {
+export function heapNow(): number {
   collect();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
@@ -38,7 +38,7 @@ function watchHeap(count: number) {
 
 /** Lists, exports, replays half by class and drops the rest: each over `count` letters, each with flat memory. */
 export async function proveFlat(queue: LaneQueue, count: number): Promise<void> {
-  const options: OperationOptions = { reason: null, rate: 0, append: async () => {}, clock: systemClock };
+  const options: OperationOptions = { who: 'ann', reason: null, rate: 0, clock: systemClock };
   await bury(queue, { count, size: 500, ofClass: (n) => (n % 2 === 0 ? 'auth' : 'gone') });
 
   // The twin first, for it makes the measure: a tenth, held.

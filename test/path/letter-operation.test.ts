@@ -11,22 +11,22 @@ import type { LaneQueue } from '../../src/store/lane-queue.ts';
 import { redisNow } from '../../src/store/redis-now.ts';
 import { systemClock } from '../../src/words/clock.ts';
 import { JOB_FIELDS } from '../../src/words/keys.ts';
+import { journalled } from '../support/journalled.ts';
 import { it } from '../support/world.ts';
 import { bury, letterId } from './letter-flood.ts';
-import { keysOf, RETRYING, rejection, untilState } from './looking.ts';
+import { BY_ANN, keysOf, RETRYING, rejection, untilState } from './looking.ts';
 
 const lane = defineLane({ name: 'letters', concurrency: 50, retry: { attempts: 2, backoff: [0], jitter: 0 } });
 
 function order(more: Partial<OperationOptions> = {}) {
-  const journal: { what: string; data: Record<string, unknown> }[] = [];
   const options: OperationOptions = {
     reason: 'mended',
     rate: 0,
-    append: async (what, data) => void journal.push({ what, data: { ...data } }),
+    who: 'ann@desk',
     clock: systemClock,
     ...more,
   };
-  return { journal, options };
+  return { options };
 }
 
 const counts = async ({ backend }: LaneQueue) => {
@@ -70,7 +70,7 @@ describe('replaying many', () => {
   it('puts all back, oldest first, with the same id and key, attempts reset, history kept', async ({ world }) => {
     const queue = world.queue(lane);
     await bury(queue, { count: 450 });
-    const { journal, options } = order();
+    const { options } = order();
     const told: number[] = [];
     const state = await replayLetters(queue, { ...options, onProgress: ({ done }) => told.push(done) });
     expect(state).toMatchObject({ total: 450, seen: 450, done: 450, skipped: 0, isStopped: false });
@@ -82,15 +82,17 @@ describe('replaying many', () => {
     expect(told.length).toBeGreaterThan(5);
     expect(told).toEqual([...told].sort((a, b) => a - b));
     const { operation } = state;
-    expect(journal).toEqual([
-      {
-        what: 'operation.begun',
-        data: { lane: 'letters', operation, class: null, reason: 'mended', order: 'replay', total: 450 },
-      },
-      {
-        what: 'dead.replayed',
-        data: { lane: 'letters', operation, class: null, reason: 'mended', count: 450, skipped: 0, isStopped: false },
-      },
+    const facts = {
+      who: 'ann@desk',
+      lane: 'letters',
+      operation,
+      class: null,
+      reason: 'mended',
+      intent: expect.any(String),
+    };
+    expect(await journalled(world, lane.tag)).toEqual([
+      { ...facts, what: 'operation.begun', order: 'replay', total: 450 },
+      { ...facts, what: 'dead.replayed', count: 450, skipped: 0, isStopped: false },
     ]);
   });
 
@@ -98,11 +100,15 @@ describe('replaying many', () => {
     const queue = world.queue(lane);
     await bury(queue, { count: 300, ofClass: (n) => (n % 3 === 0 ? 'auth' : 'fatal') });
     await queue.redis.hset(queue.jobKey(letterId(0)), 'stacktrace', '["not ours"]');
-    const { journal, options } = order({ class: 'auth' });
+    const { options } = order({ class: 'auth' });
     expect(await replayLetters(queue, options)).toMatchObject({ total: 300, seen: 300, done: 99 });
     expect(await counts(queue)).toEqual({ wait: 99, failed: 201 });
     for (const { payload } of await listJobs(queue, ['waiting'], 99)) expect((payload as { n: number }).n % 3).toBe(0);
-    expect(journal.at(-1)).toMatchObject({ what: 'dead.replayed', data: { class: 'auth', count: 99 } });
+    expect((await journalled(world, lane.tag)).at(-1)).toMatchObject({
+      what: 'dead.replayed',
+      class: 'auth',
+      count: 99,
+    });
   });
 
   it('runs each once, though it dies again at once: only what was dead at the beginning has another life', async ({
@@ -185,14 +191,18 @@ describe('replaying many', () => {
     const queue = world.queue(lane);
     await bury(queue, { count: 300 });
     const stop = new AbortController();
-    const { journal, options } = order({ signal: stop.signal });
+    const { options } = order({ signal: stop.signal });
     const first = await replayLetters(queue, {
       ...options,
       onProgress: ({ done }) => done >= 100 && stop.abort(),
     });
     expect(first).toMatchObject({ total: 300, done: 100, isStopped: true });
     expect(await counts(queue)).toEqual({ wait: 100, failed: 200 });
-    expect(journal.at(-1)).toMatchObject({ what: 'dead.replayed', data: { count: 100, isStopped: true } });
+    expect((await journalled(world, lane.tag)).at(-1)).toMatchObject({
+      what: 'dead.replayed',
+      count: 100,
+      isStopped: true,
+    });
     const second = await replayLetters(queue, order().options);
     expect(second).toMatchObject({ total: 200, done: 200, isStopped: false });
     const waiting = await queue.redis.lrange(queue.backend.toKey('wait'), 0, -1);
@@ -208,12 +218,16 @@ describe('replaying many', () => {
       return queue.backend.retryFinishedJob(...args);
     };
     const backend = Object.assign(Object.create(queue.backend), { retryFinishedJob });
-    const { journal, options } = order();
+    const { options } = order();
     expect(await rejection(replayLetters({ ...queue, backend }, options))).toMatchObject({
       code: 'LK_REDIS_DOWN',
       message: 'the replay broke off after 99 dead letters of "letters": Redis is gone; the same order again goes on',
     });
-    expect(journal.at(-1)).toMatchObject({ what: 'dead.replayed', data: { count: 99, isStopped: true } });
+    expect((await journalled(world, lane.tag)).at(-1)).toMatchObject({
+      what: 'dead.replayed',
+      count: 99,
+      isStopped: true,
+    });
     expect(await counts(queue)).toEqual({ wait: 99, failed: 101 });
     // Readied and not moved: still a letter, and the next operation takes it.
     expect(await showJob(queue, letterId(74))).toMatchObject({ state: 'dead', reason: 'no 74' });
@@ -233,7 +247,7 @@ describe('replaying many', () => {
     expect(results.reduce((sum, { done }) => sum + done, 0)).toBe(400);
     const [a, b, dropped, c] = results.map(({ done }) => done) as [number, number, number, number];
     expect(await counts(queue)).toEqual({ wait: a + b + c, failed: 0 });
-    const hashes = (await keysOf(world)).filter((key) => key.includes(':j'));
+    const hashes = (await keysOf(world)).filter((key) => key.includes(':j') && !key.endsWith(':journal'));
     expect(hashes, 'a dropped one is gone, a replayed one is not').toHaveLength(400 - dropped);
   });
 });
@@ -242,12 +256,12 @@ describe('dropping', () => {
   it('many removes all they had, and says how many', async ({ world }) => {
     const queue = world.queue(lane);
     await bury(queue, { count: 300, ofClass: (n) => (n < 100 ? 'gone' : 'auth') });
-    const { journal, options } = order({ class: 'gone' });
+    const { options } = order({ class: 'gone' });
     expect(await dropLetters(queue, options)).toMatchObject({ total: 300, done: 100 });
-    expect(journal.map(({ what }) => what)).toEqual(['operation.begun', 'dead.dropped']);
+    expect((await journalled(world, lane.tag)).map(({ what }) => what)).toEqual(['operation.begun', 'dead.dropped']);
     expect(await counts(queue)).toEqual({ wait: 0, failed: 200 });
     await dropLetters(queue, order().options);
-    expect((await keysOf(world)).filter((key) => key.includes(':j'))).toEqual([]);
+    expect((await keysOf(world)).filter((key) => key.includes(':j') && !key.endsWith(':journal'))).toEqual([]);
   });
 
   it('one leaves no key of it, its dedupe key neither', async ({ world }) => {
@@ -259,11 +273,11 @@ describe('dropping', () => {
     await untilState(queue, id, 'dead');
     await queue.redis.set(queue.backend.toKey('de:once'), id);
     await queue.redis.set(queue.backend.toKey('de:other'), 'another');
-    expect(await dropDead(queue, id)).toMatchObject({ id, state: 'dead', reason: 'no' });
+    expect(await dropDead(queue, id, BY_ANN)).toMatchObject({ id, state: 'dead', reason: 'no' });
     const left = await keysOf(world);
     expect(left.filter((key) => key.includes(id))).toEqual([]);
     expect(left.filter((key) => key.includes(':de:'))).toEqual([queue.backend.toKey('de:other')]);
-    expect(await rejection(dropDead(queue, id))).toMatchObject({ code: 'LK_UNKNOWN' });
+    expect(await rejection(dropDead(queue, id, BY_ANN))).toMatchObject({ code: 'LK_UNKNOWN' });
   });
 
   it('never takes what was replayed meanwhile: BullMQ’s removal would (twin)', async ({ world }) => {
@@ -273,11 +287,11 @@ describe('dropping', () => {
       id: letterId(0),
       diedAt: Number(await queue.redis.zscore(queue.backend.toKey('failed'), letterId(0))),
     };
-    await replayDead(queue, seen.id);
+    await replayDead(queue, seen.id, BY_ANN);
     expect(await removeLetter(queue, seen)).toBe(false);
     expect(await showJob(queue, seen.id)).toMatchObject({ state: 'waiting' });
-    expect(await rejection(dropDead(queue, seen.id))).toMatchObject({ code: 'LK_STATE' });
-    await replayDead(queue, letterId(1));
+    expect(await rejection(dropDead(queue, seen.id, BY_ANN))).toMatchObject({ code: 'LK_STATE' });
+    await replayDead(queue, letterId(1), BY_ANN);
     await queue.backend.remove(letterId(1), false);
     expect(await rejection(showJob(queue, letterId(1)))).toMatchObject({ code: 'LK_UNKNOWN' });
   });

@@ -26,10 +26,8 @@ async function full(world: World, { limits, tokens, knowsLanes = true }: Given) 
   const queue = world.queue(lane);
   const producer = await world.producer();
   const add = async (payload: string) => (await producer.add(lane, payload, { agent: 'a01' })).id;
-  const told: [string, unknown][] = [];
-  const append = async (what: string, data: unknown) => void told.push([what, data]);
   const queues = knowsLanes ? [queue] : [];
-  return { queue, add, order: { redis, keys, upstream, queues, lanes: [], who: 'ann', reason: 'r', append } };
+  return { queue, add, order: { redis, keys, upstream, queues, lanes: [], who: 'ann', reason: 'r' } };
 }
 
 const NAME = 'per-1h-by-agent';

@@ -3,11 +3,11 @@
 
 import { describe, expect, vi } from 'vitest';
 import { checkLimits } from '../../src/doors/cli/doctor/limits.ts';
-import { readBatch } from '../../src/engine/journal.ts';
 import { defineLane, defineUpstream, handle } from '../../src/index.ts';
 import { explainJob } from '../../src/path/inspect.ts';
 import { lookAtLimits } from '../../src/path/limit-look.ts';
 import { createSimulator } from '../../src/simulator/index.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { LIMIT_DRIVERS, type LimitDriverName } from '../../src/words/limit.ts';
 import { it, type World } from '../support/world.ts';
 import { RETRYING } from './looking.ts';

@@ -7,14 +7,14 @@ import type { LimitedLane } from '../../src/path/limit-wait.ts';
 import { redisNow } from '../../src/store/redis-now.ts';
 import { setLimit as writeLimit } from '../../src/store/scripts/set-limit.ts';
 import { JOB_FIELDS } from '../../src/words/keys.ts';
+import { journalled } from '../support/journalled.ts';
 import { it, type World } from '../support/world.ts';
 import { COUNT, type Limited, limitedUpstream, SLOTS } from './limited-upstream.ts';
 import { RETRYING, rejection } from './looking.ts';
 
 function orderOf({ redis, keys }: World, { upstream }: Limited, reason = 'slow today', lanes: LimitedLane[] = []) {
-  const told: [string, unknown][] = [];
-  const append = async (what: string, data: unknown) => void told.push([what, data]);
-  return { told, order: { redis, keys, upstream, queues: [], lanes, who: 'ann@desk', reason, append } };
+  const told = () => journalled({ redis, keys }, upstream.name);
+  return { told, order: { redis, keys, upstream, queues: [], lanes, who: 'ann@desk', reason } };
 }
 
 async function limited(world: World): Promise<Limited> {
@@ -48,23 +48,10 @@ describe('an order', () => {
     });
     const { setAt = 0, untilAt = 0 } = seen?.override ?? {};
     expect((untilAt ?? 0) - setAt).toBe(30 * 60_000);
-    expect(told).toEqual([
-      [
-        'limit.set',
-        {
-          upstream: 'forum',
-          limit: 'concurrent',
-          reason: 'slow today',
-          before: 3,
-          after: 2,
-          defined: 3,
-          untilAt: null,
-        },
-      ],
-      [
-        'limit.set',
-        { upstream: 'forum', limit: 'concurrent', reason: 'slow today', before: 2, after: 9, defined: 3, untilAt },
-      ],
+    const set = { what: 'limit.set', who: 'ann@desk', upstream: 'forum', limit: 'concurrent', reason: 'slow today' };
+    expect(await told()).toEqual([
+      { ...set, before: 3, after: 2, defined: 3, untilAt: null },
+      { ...set, before: 2, after: 9, defined: 3, untilAt },
     ]);
     expect(await sizeOf(forum, 'per-1m'), 'the others stay').toBe(60);
   });
@@ -91,7 +78,7 @@ describe('an order', () => {
     await vi.waitFor(async () => expect(await sizeOf(forum, 'concurrent')).toBe(3), RETRYING);
     expect(await resetLimit(order, 'concurrent'), 'there is nothing to reset').toEqual([]);
     expect(await world.redis.hexists(world.keys.limits('forum'), 'set:concurrent')).toBe(0);
-    expect(told.map(([what]) => what)).toEqual(['limit.set']);
+    expect((await told()).map(({ what }) => what)).toEqual(['limit.set']);
   });
 
   it('without an end stays, whatever the pods say anew (twin)', async ({ world }) => {
@@ -117,16 +104,17 @@ describe('an order', () => {
     await setLimit(order, 'per-1m', { size: 6 });
     await forum.set({ 'set:gone': JSON.stringify({ size: 1, who: 'x', reason: 'r', at: 1, until: null }) });
     expect((await forum.look()).unused).toMatchObject([{ limit: 'gone', who: 'x' }]);
-    told.length = 0;
+    const before = (await told()).length;
     expect(await resetLimit(order, 'concurrent')).toMatchObject([{ limit: 'concurrent', before: 2, after: 3 }]);
     expect((await resetLimit(order)).map(({ limit, before, after }) => [limit, before, after])).toEqual([
       ['per-1m', 6, 60],
       ['gone', 1, null],
     ]);
-    expect(told.map(([what, data]) => [what, (data as { limit: string }).limit])).toEqual([
-      ['limit.reset', 'concurrent'],
-      ['limit.reset', 'per-1m'],
-      ['limit.reset', 'gone'],
+    const reset = { what: 'limit.reset', who: 'ann@desk', upstream: 'forum', reason: 'well again' };
+    expect((await told()).slice(before)).toEqual([
+      { ...reset, limit: 'concurrent', before: 2, after: 3, defined: 3 },
+      { ...reset, limit: 'per-1m', before: 6, after: 60, defined: 60 },
+      { ...reset, limit: 'gone', before: 1, after: null, defined: null },
     ]);
     expect((await forum.look()).unused).toEqual([]);
   });
@@ -144,9 +132,19 @@ describe('an order', () => {
     const forMs = 100 * 365 * 86_400_000;
     const { after } = await writeLimit.run(
       world.redis,
-      { limits: world.keys.limits('forum') },
-      { limit: 'concurrent', size: 1_000_000_000, who: 'a', reason, forMs, notice: world.keys.limitNotice('forum') },
+      { limits: world.keys.limits('forum'), journal: world.keys.journal('forum') },
+      {
+        limit: 'concurrent',
+        size: 1_000_000_000,
+        who: 'a',
+        reason,
+        forMs,
+        notice: world.keys.limitNotice('forum'),
+        known: JSON.stringify({ upstream: 'forum', limit: 'concurrent', reason }),
+        defined: '',
+      },
     );
+    expect(await journalled(world, 'forum')).toMatchObject([{ reason, after: 1_000_000_000, defined: null }]);
     expect(after).toMatchObject({ size: 1_000_000_000, reason });
     expect((after?.untilAt ?? 0) - (after?.setAt ?? 0)).toBe(forMs);
     expect(Math.abs((after?.setAt ?? 0) - now)).toBeLessThan(60_000);
@@ -172,7 +170,9 @@ describe('a hold', () => {
     const released = { upstream: 'forum', toldBy: 'p1', told: '429 Retry-After' };
     const { leftMs } = await releaseLimits(order);
     expect(leftMs).toBeGreaterThan(3_000_000);
-    expect(told).toEqual([['limit.released', { ...released, reason: 'they lifted it', leftMs }]]);
+    const by = { what: 'limit.released', who: 'ann@desk', reason: 'they lifted it' };
+    const beforeAt = forum.nowAt + 3_600_000;
+    expect(await told()).toEqual([{ ...released, ...by, leftMs, beforeAt, afterAt: null }]);
     expect((await forum.look()).hold).toBeNull();
     await vi.waitFor(() => expect(heard).toEqual(['{"kind":"released"}']), RETRYING);
   });
@@ -211,7 +211,7 @@ describe('a hold', () => {
     });
     await forum.set({ hold: forum.nowAt - 1 });
     expect(await rejection(releaseLimits(order))).toMatchObject({ code: 'LK_STATE' });
-    expect(told).toEqual([]);
+    expect(await told()).toEqual([]);
   });
 
   it('stays while only a limit is reset (twin)', async ({ world }) => {
@@ -237,7 +237,7 @@ describe('a wrong order', () => {
         'limit "concurrent" of upstream "forum": expected at least 2, because that is what a job needs at once of ' +
         'lane "publish" (requests: 2), got 1: to stop a lane use pause, to run with less lower its requests',
     });
-    expect(told).toEqual([]);
+    expect(await told()).toEqual([]);
     expect(await sizeOf(forum, 'concurrent')).toBe(3);
     expect(await setLimit(order, 'concurrent', { size: 2 })).toMatchObject({ after: 2 });
     expect(await setLimit(order, 'per-1m', { size: 1 })).toMatchObject({ after: 1 });
@@ -260,7 +260,7 @@ describe('a wrong order', () => {
     expect(refused).toMatchObject({ code: 'LK_INPUT', message: expect.stringMatching(said) });
     expect(refused.message).toContain('limit "concurrent" of upstream "forum": expected');
     expect(await world.redis.hgetall(world.keys.limits('forum'))).toEqual(before);
-    expect(told).toEqual([]);
+    expect(await told()).toEqual([]);
   });
 
   it.for(['0s', 'soon', -1, ''])('for %j is refused', async (forSome, { world }) => {

@@ -2,13 +2,13 @@
 // pods which differ are told of once.
 
 import { describe, expect, vi } from 'vitest';
-import { readBatch } from '../../src/engine/journal.ts';
 import { createMetrics } from '../../src/engine/metrics.ts';
 import { defineLane, defineUpstream, handle } from '../../src/index.ts';
 import { explainJob, showJob } from '../../src/path/inspect.ts';
 import { lookAtLimits } from '../../src/path/limit-look.ts';
 import { releaseLimits } from '../../src/path/limit-orders.ts';
 import type { LimitOptions } from '../../src/path/limit-plan.ts';
+import { readBatch } from '../../src/store/journal-stream.ts';
 import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
 import { LIMIT_DRIVERS, type LimitDriverName } from '../../src/words/limit.ts';
 import { it, type World } from '../support/world.ts';
@@ -80,7 +80,7 @@ describe.each(LIMIT_DRIVERS)('pods on %s', (driver) => {
     );
     const laneQueue = world.queue(lane);
     const { id } = await producer.add(lane, null);
-    const order = { redis, keys, upstream, lanes: [], who: 'ann', reason: 'r', append: async () => {} };
+    const order = { redis, keys, upstream, lanes: [], who: 'ann', reason: 'r' };
     const before = Date.now();
     if (isEnded) {
       await releaseLimits({ ...order, queues: [laneQueue] });

@@ -9,6 +9,8 @@ import type { LaneQueue } from '../../src/store/lane-queue.ts';
 import type { World } from '../support/world.ts';
 
 export const RETRYING = { timeout: 10_000, interval: 20 };
+/** Who gives an order, and why. */
+export const BY_ANN = { who: 'ann@desk', reason: 'wrong batch' };
 
 export async function untilState(queue: LaneQueue, id: string, state: JobState): Promise<JobView> {
   return vi.waitFor(async () => {

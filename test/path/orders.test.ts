@@ -6,7 +6,7 @@ import { cancelJob } from '../../src/path/cancel.ts';
 import { listDead, replayDead, showDead } from '../../src/path/dead-letters.ts';
 import { listJobs, showJob } from '../../src/path/inspect.ts';
 import { it } from '../support/world.ts';
-import { gate, keysOf, rejection, tick, untilState } from './looking.ts';
+import { BY_ANN, gate, keysOf, rejection, tick, untilState } from './looking.ts';
 
 const lane = defineLane({ name: 'orders', retry: { attempts: 2, backoff: [0], jitter: 0 } });
 
@@ -115,7 +115,7 @@ describe('a replay', () => {
     await world.pod([handle(lane, { run })]);
     const { id } = await (await world.producer()).add(lane, { a: 1 }, { agent: 'a01', key: 'k' });
     await untilState(queue, id, 'dead');
-    expect(await replayDead(queue, id), 'it answers the letter as it was').toMatchObject({
+    expect(await replayDead(queue, id, BY_ANN), 'it answers the letter as it was').toMatchObject({
       state: 'dead',
       reason: 'broke 2',
     });
@@ -126,7 +126,7 @@ describe('a replay', () => {
       [1, 2, 3, 4].map((n) => `Error: broke ${n}`),
     );
     isBroken = false;
-    await replayDead(queue, id);
+    await replayDead(queue, id, BY_ANN);
     const job = await untilState(queue, id, 'done');
     expect(job).toMatchObject({
       id,
@@ -150,7 +150,7 @@ describe('a replay', () => {
     await untilState(queue, late.id, 'dead');
     await pod.stop('over');
     await producer.add(lane, 'soon', { priority: 1 });
-    await replayDead(queue, late.id);
+    await replayDead(queue, late.id, BY_ANN);
     expect((await listJobs(queue, ['waiting'], 10)).map(({ payload }) => payload)).toEqual(['soon', 'late']);
     expect(await showJob(queue, late.id)).toMatchObject({ priority: 9 });
   });
@@ -158,11 +158,11 @@ describe('a replay', () => {
   it('of what is not dead is refused by what it is', async ({ world }) => {
     const queue = world.queue(lane);
     const { id } = await (await world.producer()).add(lane, null);
-    expect(await rejection(replayDead(queue, id))).toMatchObject({
+    expect(await rejection(replayDead(queue, id, BY_ANN))).toMatchObject({
       code: 'LK_STATE',
       message: expect.stringContaining('is waiting, not dead'),
     });
-    expect(await rejection(replayDead(queue, 'j_none'))).toMatchObject({ code: 'LK_UNKNOWN' });
+    expect(await rejection(replayDead(queue, 'j_none', BY_ANN))).toMatchObject({ code: 'LK_UNKNOWN' });
   });
 
   it('ordered by many at once is one replay: the others hear what became of it', async ({ world }) => {
@@ -171,7 +171,7 @@ describe('a replay', () => {
     const { id } = await (await world.producer()).add(lane, null);
     await untilState(queue, id, 'dead');
     await pod.stop('over');
-    const orders = await Promise.allSettled(Array.from({ length: 10 }, () => replayDead(queue, id)));
+    const orders = await Promise.allSettled(Array.from({ length: 10 }, () => replayDead(queue, id, BY_ANN)));
     expect(orders.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const order of orders) {
       if (order.status === 'rejected')

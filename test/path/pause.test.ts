@@ -6,7 +6,7 @@ import { explainJob } from '../../src/path/inspect.ts';
 import { pauseLane, readPause, resumeLane, sayPause } from '../../src/path/pause.ts';
 import { systemClock } from '../../src/words/clock.ts';
 import { it, type World } from '../support/world.ts';
-import { gate, RETRYING, untilState } from './looking.ts';
+import { BY_ANN, gate, RETRYING, untilState } from './looking.ts';
 
 const lane = defineLane({ name: 'held', concurrency: 2 });
 const order = (who = 'ann@desk', reason: string | null = 'the upstream moves') => ({
@@ -15,7 +15,7 @@ const order = (who = 'ann@desk', reason: string | null = 'the upstream moves') =
   sinceAt: systemClock.now(),
 });
 const pause = (world: World, of = order()) => pauseLane(world.queue(lane), world.keys, of);
-const resume = (world: World) => resumeLane(world.queue(lane), world.keys);
+const resume = (world: World) => resumeLane(world.queue(lane), world.keys, BY_ANN);
 
 describe('a pause', () => {
   it('stops the fetching at once: what runs goes on, what comes waits, a resume wakes the pods at once', async ({

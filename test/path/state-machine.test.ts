@@ -10,7 +10,7 @@ import { replayDead } from '../../src/path/dead-letters.ts';
 import { showJob } from '../../src/path/inspect.ts';
 import type { LaneQueue } from '../../src/store/lane-queue.ts';
 import { it, type World } from '../support/world.ts';
-import { plainQueue, RETRYING, rejection } from './looking.ts';
+import { BY_ANN, plainQueue, RETRYING, rejection } from './looking.ts';
 
 const ATTEMPTS = 2;
 const lane = defineLane({ name: 'machine', retry: { attempts: ATTEMPTS, backoff: [1], jitter: 0 }, concurrency: 100 });
@@ -127,15 +127,16 @@ const steps: fc.Arbitrary<Step>[] = [
   pick.map((n) =>
     onJob('replayAny', n, [], async (known, { queue }) => {
       if (known.state === 'dead') return;
-      expect(await rejection(replayDead(queue, known.id))).toMatchObject({ code: /LK_STATE|LK_UNKNOWN/ });
+      expect(await rejection(replayDead(queue, known.id, BY_ANN))).toMatchObject({ code: /LK_STATE|LK_UNKNOWN/ });
     }),
   ),
   pick.map((n) =>
     onJob('replay', n, ['dead'], async (known, { queue }) => {
       if (known.state === 'dead') {
-        await replayDead(queue, known.id);
+        await replayDead(queue, known.id, BY_ANN);
         Object.assign(known, { state: 'active', attempt: 1 });
-      } else expect(await rejection(replayDead(queue, known.id))).toMatchObject({ code: /LK_STATE|LK_UNKNOWN/ });
+      } else
+        expect(await rejection(replayDead(queue, known.id, BY_ANN))).toMatchObject({ code: /LK_STATE|LK_UNKNOWN/ });
     }),
   ),
   pick.map((n) =>

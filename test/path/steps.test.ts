@@ -5,7 +5,7 @@ import { type Context, defineLane, handle } from '../../src/index.ts';
 import { replayDead } from '../../src/path/dead-letters.ts';
 import { STEP_FIELD } from '../../src/words/keys.ts';
 import { it, type World } from '../support/world.ts';
-import { untilState } from './looking.ts';
+import { BY_ANN, untilState } from './looking.ts';
 
 const retry = { attempts: 3, backoff: [0], jitter: 0 };
 const lane = defineLane({ name: 'stepping', retry });
@@ -166,7 +166,7 @@ describe('after a deploy', () => {
         c: await step('c', () => did.push('c')),
       });
       code.second = old;
-      await replayDead(queue, id);
+      await replayDead(queue, id, BY_ANN);
       expect((await untilState(queue, id, 'done')).result).toEqual({ a: 1, b: 2, c: 1 });
       expect(did).toEqual(['c']);
     },

@@ -15,8 +15,8 @@ const work = (parallel: number, workMs: number, lane = 'a', weight = 1) => ({ la
 const order = ({ redis, keys }: World, limit: string, size: number) =>
   setLimit.run(
     redis,
-    { limits: keys.limits(TAG) },
-    { limit, size, who: 'op', reason: 'test', forMs: '', notice: keys.limitNotice(TAG) },
+    { limits: keys.limits(TAG), journal: keys.journal(TAG) },
+    { limit, size, who: 'op', reason: 'test', forMs: '', notice: keys.limitNotice(TAG), known: '{}', defined: '' },
   );
 const since = <E extends { beganMs: number }>(entries: E[], atMs: number) =>
   entries.filter(({ beganMs }) => beganMs > atMs);

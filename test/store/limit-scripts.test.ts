@@ -95,13 +95,17 @@ describe('a notice that is lost', () => {
     await holdLimits.run(world.redis, { limits: at.limits }, hold);
     await driver.register();
     expect(heard, 'who asks hears of a hold by its answer').toEqual([]);
-    expect(await releaseHold.run(world.redis, { limits: at.limits }, { channel })).toMatchObject({
+    const released = { limits: at.limits, journal: world.keys.journal('forum') };
+    expect(await releaseHold.run(world.redis, released, { channel, who: 'ann', known: '{}' })).toMatchObject({
       who: 'p1',
       reason: '429',
     });
     await driver.register();
     expect(heard).toEqual(['released']);
-    expect(await releaseHold.run(world.redis, { limits: at.limits }, { channel }), 'there is none').toBeUndefined();
+    expect(
+      await releaseHold.run(world.redis, released, { channel, who: 'ann', known: '{}' }),
+      'there is none',
+    ).toBeUndefined();
   });
 
   it('is not looked for in the buckets, of which there are thousands', async ({ world }) => {

@@ -14,6 +14,7 @@ const make = {
   reservation: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
     keys.reservation({ name: other, tag }, 'hash'),
   journal: (keys: ReturnType<typeof createKeys>, tag: string) => keys.journal(tag),
+  intents: (keys: ReturnType<typeof createKeys>, tag: string) => keys.intents(tag),
   fleetJournal: (keys: ReturnType<typeof createKeys>) => keys.fleetJournal(),
   pods: (keys: ReturnType<typeof createKeys>) => keys.pods(),
   beat: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.beat('impostors', other),
@@ -47,6 +48,7 @@ const ofUpstream = [
   'queuePrefix',
   'reservation',
   'journal',
+  'intents',
   'orphans',
   'pause',
   'retention',

@@ -112,8 +112,8 @@ function findMisuse(
   return undefined;
 }
 
-function toOrders({ redis, keys, who, append }: Session, upstream: string, lanes: readonly string[]): AgentOrders {
-  return { calendar: new Calendar(redis, keys, upstream, who), redis, keys, upstream, lanes, who, append };
+function toOrders({ redis, keys, who }: Session, upstream: string, lanes: readonly string[]): AgentOrders {
+  return { calendar: new Calendar(redis, keys, upstream, who), redis, keys, upstream, lanes, who };
 }
 
 function give(

@@ -108,15 +108,13 @@ async function exportAll({ laneQueue, ofClass }: Order): Promise<void> {
 }
 
 async function actOnOne({ session, lane, laneQueue, options }: Order, action: string, id: string): Promise<void> {
-  const { reason = null } = options;
+  const order = { who: session.who, reason: options.reason ?? null };
   if (action === 'drop') {
-    const letter = await dropDead(laneQueue, id);
-    await session.append('job.dropped', { lane: lane.name, job: id, reason, class: letter.class });
+    const letter = await dropDead(laneQueue, id, order);
     if (options.json) return sayJson({ lane: lane.name, id, state: 'dropped', class: letter.class });
     return say(`dropped ${printable(id)} of ${lane.name}: it is gone for good`);
   }
-  const letter = await replayDead(laneQueue, id);
-  await session.append('job.replayed', { lane: lane.name, job: id, reason, class: letter.class });
+  const letter = await replayDead(laneQueue, id, order);
   if (options.json) return sayJson({ lane: lane.name, id, state: 'waiting', class: letter.class });
   say(`replayed ${printable(id)} of ${lane.name}: it waits again with all its attempts`);
 }
@@ -135,7 +133,7 @@ async function act({ session, lane, laneQueue, ofClass, options }: Order, what: 
       rate: options.rate,
       signal: stop.signal,
       onProgress: progress.tell,
-      append: session.append,
+      who: session.who,
       clock: systemClock,
     });
   } finally {

@@ -116,11 +116,8 @@ export function addJobCommands(program: Command): void {
       const lane = session.lane(laneName);
       const { reason: why = null } = options;
       const { keys, who } = session;
-      const onOrdered = () => session.append('cancel.ordered', { lane: lane.name, job: id, reason: why });
       const laneQueue = session.queue(lane);
-      const { job, by } = await cancelAnyJob({ laneQueue, keys, id, who, reason: why, clock: systemClock, onOrdered });
-      if (by === 'caller')
-        await session.append('job.cancelled', { lane: lane.name, job: id, reason: why, before: job.state });
+      const { job } = await cancelAnyJob({ laneQueue, keys, id, who, reason: why, clock: systemClock });
       if (options.json) return sayJson({ lane: lane.name, id, state: 'cancelled', before: job.state });
       say(`cancelled ${printable(id)} of ${lane.name}, which was ${job.state}`);
     });

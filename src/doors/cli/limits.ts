@@ -77,10 +77,10 @@ export function addLimitsCommand(program: Command): void {
         if (name === undefined) return await show(session, [...session.definitions.upstreams.values()], options);
         const upstream = session.upstream(name);
         if (action === undefined) return await show(session, [upstream], options, name);
-        const { redis, keys, who, append } = session;
+        const { redis, keys, who } = session;
         const lanes = [...session.definitions.lanes.values()].filter((lane) => lane.upstream?.name === name);
         const queues = lanes.map((lane) => session.queue(lane));
-        const order: LimitOrder = { redis, keys, upstream, queues, lanes, who, reason: options.reason ?? '', append };
+        const order: LimitOrder = { redis, keys, upstream, queues, lanes, who, reason: options.reason ?? '' };
         if (action === 'reset' && limit === HOLD) {
           const released = await releaseLimits(order);
           return options.json ? sayJson(released) : say(sayReleased(released));

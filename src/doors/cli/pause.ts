@@ -22,7 +22,6 @@ export function addPauseCommands(program: Command): void {
       const { reason = null } = options;
       const pause = { who: session.who, reason, sinceAt: systemClock.now() };
       const { already } = await pauseLane(session.queue(lane), session.keys, pause);
-      if (already === undefined) await session.append('lane.paused', { lane: lane.name, reason });
       if (options.json)
         return sayJson({
           lane: lane.name,
@@ -40,8 +39,7 @@ export function addPauseCommands(program: Command): void {
       await using session = await openSession(options);
       const lane = session.lane(laneName);
       const { reason = null } = options;
-      const was = await resumeLane(session.queue(lane), session.keys);
-      if (was !== undefined) await session.append('lane.resumed', { lane: lane.name, reason });
+      const was = await resumeLane(session.queue(lane), session.keys, { who: session.who, reason });
       if (options.json) return sayJson({ lane: lane.name, isPaused: false, isNew: was !== undefined, was });
       if (was === undefined) hint(`${lane.name}: nothing changed: the lane was not paused`);
       else say(`resumed ${lane.name}: ${sayPause(was).replace('is paused', 'was paused')}`);

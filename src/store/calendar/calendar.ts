@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { IQueueBackend, JobJson } from 'bullmq';
 import type { Keys } from '../../words/keys.ts';
 import type { Redis } from '../connect.ts';
+import { WRITE_ENTRY } from '../journal-stream.ts';
 import type { FetchedJob, LaneQueue } from '../lane-queue.ts';
 import { scriptOf, type Value } from '../together.ts';
 
@@ -117,7 +118,7 @@ export const LINE_UP = read('./line-up.lua');
 const WHOLE = {
   beat: read('./beat.lua'),
   register: read('./register.lua'),
-  change: read('./change.lua'),
+  change: `${WRITE_ENTRY}\n${read('./change.lua')}`,
   sent: read('./sent.lua'),
 };
 const AROUND = { claim: read('./claim.lua'), release: read('./release.lua') };
@@ -185,7 +186,8 @@ export class Calendar {
   }
 
   async change(order: AgentOrder): Promise<OrderReply> {
-    const reply = (await this.#run('change', [JSON.stringify(order), this.#keys.agentNotice(this.#tag)])) as string[];
+    const wire = JSON.stringify({ ...order, upstream: this.#tag });
+    const reply = (await this.#run('change', [wire, this.#keys.agentNotice(this.#tag)])) as string[];
     const [kind, before = '', after = ''] = reply;
     if (kind !== 'changed') return { kind: kind as 'unknown' | 'known' };
     return { kind, before: before === '' ? null : Number(before), after: after === '' ? null : Number(after) };

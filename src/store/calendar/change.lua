@@ -3,7 +3,7 @@
 -- KEYS[1] windows any key of the upstream, for its slot
 -- ARGV[1] order JSON { what, agent, untilAt?, reason, source, meta?, by }
 -- ARGV[2] channel where pods hear that windows moved
--- Answers { 'unknown' }, { 'known' } (it was there, or was not, before), or { 'changed', next before or '', next after or '' }.
+-- The journal is told in the same step. Answers { 'unknown' }, { 'known' } (it was there, or was not, before), or { 'changed', next before or '', next after or '' }.
 local order = cjson.decode(ARGV[1])
 local agent, agents = order.agent, U .. 'agents'
 local reason = type(order.reason) == 'string' and order.reason or ''
@@ -11,6 +11,7 @@ local source = type(order.source) == 'string' and order.source or 'operator'
 local isThere = call('HEXISTS', agents, agent) == 1
 if order.what ~= 'add' and not isThere then return { 'unknown' } end
 local before = call('HGET', stateKey(agent), 'next') or ''
+local told = cjson.encode({ upstream = order.upstream, agent = agent, order = order.what, reason = reason ~= '' and reason or cjson.null })
 local isActing = call('HEXISTS', stateKey(agent), 'token') == 1
 if order.what == 'add' then
   call('SREM', U .. 'agents-removed', agent)
@@ -33,4 +34,8 @@ if not isActing then put(agent) end
 -- A window that was to open later is looked after by a pod that sleeps until then.
 call('HDEL', stateKey(agent), 'watcher')
 call('PUBLISH', ARGV[2], cjson.encode({ kind = 'changed', agent = agent }))
-return { 'changed', before, order.what == 'remove' and '' or call('HGET', stateKey(agent), 'next') or '' }
+local after = order.what == 'remove' and '' or call('HGET', stateKey(agent), 'next') or ''
+-- Redis keeps fractions of an instant.
+local function whole(at) return at ~= '' and math.floor(tonumber(at)) or cjson.null end
+writeEntry('agent.ordered', U .. 'journal', order.by, told, { beforeAt = whole(before), afterAt = whole(after) })
+return { 'changed', before, after }

@@ -1,11 +1,13 @@
 // Typed wrapper of release-hold.lua.
 
+import { WRITE_ENTRY_FILE } from '../journal-stream.ts';
 import { defineScript } from './define-script.ts';
 
 export const releaseHold = defineScript({
   file: new URL('./release-hold.lua', import.meta.url),
-  keys: ['limits'],
-  args: ['channel'],
+  preludes: [WRITE_ENTRY_FILE],
+  keys: ['limits', 'journal'],
+  args: ['channel', 'who', 'known'],
   /** Undefined: nothing was held. */
   reply(raw) {
     const [leftMs, held] = raw as [number, string];

@@ -1,5 +1,6 @@
 // Typed wrapper of set-limit.lua.
 
+import { WRITE_ENTRY_FILE } from '../journal-stream.ts';
 import { type LimitDefined, type Override, parseDefined, parseOverride } from '../limit-fields.ts';
 import { defineScript } from './define-script.ts';
 
@@ -13,8 +14,9 @@ export interface LimitSet {
 /** An empty `size` ends the order. */
 export const setLimit = defineScript({
   file: new URL('./set-limit.lua', import.meta.url),
-  keys: ['limits'],
-  args: ['limit', 'size', 'who', 'reason', 'forMs', 'notice'],
+  preludes: [WRITE_ENTRY_FILE],
+  keys: ['limits', 'journal'],
+  args: ['limit', 'size', 'who', 'reason', 'forMs', 'notice', 'known', 'defined'],
   reply(raw): LimitSet {
     const [now, before, after, defined] = raw as [number, string, string, string];
     return {

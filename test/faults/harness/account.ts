@@ -2,9 +2,9 @@
 // ran and had its effect by the upstreams' own record.
 
 import type { Redis } from 'ioredis';
-import { readBatch } from '../../../src/engine/journal.ts';
 import { openEnvelope } from '../../../src/path/envelope.ts';
 import type { Simulator } from '../../../src/simulator/index.ts';
+import { readBatch } from '../../../src/store/journal-stream.ts';
 import type { Keys } from '../../../src/words/keys.ts';
 import * as lanes from '../fleet/queues/lanes.ts';
 import type { AnyLane, Ledger } from './ledger.ts';
