@@ -53,7 +53,13 @@ export function createTextTelling(time: LocalTime, columns = 100): TextTelling {
       ...(rest.length > 0 ? [`${rest.length} more lanes with trouble: ${sayAttempts(sumOf(rest))}`] : []),
       ...(well.length > 0 ? [`also ${sayWell(well)}`] : []),
       ...(others.length > 0 ? [`and ${others.map(({ what, count }) => `${sayCount(count)} ${what}`).join(', ')}`] : []),
-      ...(late > 0 ? [`${sayCount(late)} entries of earlier minutes came late`] : []),
+      ...(late > 0
+        ? [
+            late === 1
+              ? '1 entry of an earlier minute came late'
+              : `${sayCount(late)} entries of earlier minutes came late`,
+          ]
+        : []),
     ];
     return [
       ...dayOf(minute.at),
