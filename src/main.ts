@@ -9,9 +9,11 @@ import { addDoctorCommand } from './doors/cli/doctor/doctor.ts';
 import { addJobCommands } from './doors/cli/jobs.ts';
 import { addLaneCommands } from './doors/cli/lanes.ts';
 import { addLimitsCommand } from './doors/cli/limits.ts';
+import { addNoteCommand } from './doors/cli/note.ts';
 import { addPauseCommands } from './doors/cli/pause.ts';
 import { paint, toOneLine } from './doors/cli/print.ts';
 import { addRoleCommands } from './doors/cli/roles.ts';
+import { addTimelineCommand } from './doors/cli/timeline.ts';
 import { LanekeeperError, toError } from './words/errors.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -44,6 +46,8 @@ addLaneCommands(program);
 addLimitsCommand(program);
 addAgentsCommand(program);
 addPauseCommands(program);
+addNoteCommand(program);
+addTimelineCommand(program);
 addDoctorCommand(program);
 
 try {

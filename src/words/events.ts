@@ -87,6 +87,8 @@ export interface Events {
   'order.begun': { lane: string; job?: string; order: string; reason: string | null; before: string; intent: string };
   /** It changed nothing; `found` is what was the case instead. */
   'order.voided': { lane: string; job?: string; order: string; before: string } & Audited;
+  /** A person's line for whoever reads the timeline: what was tried, and what came of it. */
+  'lane.noted': { lane: string; text: string };
   /** Each is told once when it begins, and its counterpart once when it is over. */
   'lane.overdue': { lane: string; job: string; ageMs: number; dueMs: number };
   'lane.recovered': { lane: string; forMs: number };
@@ -161,6 +163,7 @@ export const EVENT_CATALOGUE = {
   'job.replayed': { level: 'info', journal: true },
   'lane.paused': { level: 'info', journal: true },
   'lane.resumed': { level: 'info', journal: true },
+  'lane.noted': { level: 'info', journal: true },
   'lane.overdue': { level: 'warn', journal: true },
   'lane.recovered': { level: 'info', journal: true },
   'lane.overparked': { level: 'warn', journal: true },

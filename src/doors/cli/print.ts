@@ -17,12 +17,16 @@ export function say(text: string): void {
 
 /** One value per call, whole: a program reading it needs no stream parser. Instants become RFC 3339. */
 export function sayJson(value: unknown): void {
-  // JSON leaves DEL and the controls above it as they are; 0x9b alone begins a command to a terminal.
-  say(JSON.stringify(value, instantsAsText).replace(/[\x7f-\x9f]/g, escapeChar));
+  say(toJson(value));
 }
 
-function instantsAsText(key: string, value: unknown): unknown {
-  return /At$/.test(key) && typeof value === 'number' ? toInstant(value) : value;
+/** `instants`: the names whose numbers are instants. */
+export function toJson(value: unknown, instants = /At$/): string {
+  const text = JSON.stringify(value, (key, one) =>
+    instants.test(key) && typeof one === 'number' ? toInstant(one) : one,
+  );
+  // JSON leaves DEL and the controls above it as they are; 0x9b alone begins a command to a terminal.
+  return text.replace(/[\x7f-\x9f]/g, escapeChar);
 }
 
 /** What is not the answer: progress, hints, warnings. Never on stdout. */
