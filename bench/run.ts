@@ -10,6 +10,7 @@ import { cooldownIdle } from './cooldown-idle.ts';
 import { cooldownKilled } from './cooldown-killed.ts';
 import { cooldownPicture } from './cooldown-picture.ts';
 import { idleLanes } from './idle-lanes.ts';
+import { journalCost, journalReading } from './journal.ts';
 import { latency } from './latency.ts';
 import { limitGoodput } from './limit-goodput.ts';
 import { limitHeadroom } from './limit-headroom.ts';
@@ -32,11 +33,13 @@ const COOLDOWN: Record<string, Bench> = {
   'cooldown-killed': cooldownKilled,
   'cooldown-picture': cooldownPicture,
 };
-const BENCHES: Record<string, Bench> = { ...THROUGHPUT, ...LIMITS, ...COOLDOWN };
+const JOURNAL: Record<string, Bench> = { 'journal-cost': journalCost, 'journal-reading': journalReading };
+const BENCHES: Record<string, Bench> = { ...THROUGHPUT, ...LIMITS, ...COOLDOWN, ...JOURNAL };
 const GROUPS: Record<string, string[]> = {
   throughput: Object.keys(THROUGHPUT),
   limits: Object.keys(LIMITS),
   cooldown: Object.keys(COOLDOWN),
+  journal: Object.keys(JOURNAL),
   all: Object.keys(BENCHES),
 };
 const ROUNDS = 7;

@@ -65,7 +65,7 @@ export function createCancelKeeper(options: CancelKeeperOptions): Beat {
       if (job.enqueuedAt === enqueuedAt) {
         if (job.state === 'active') return;
         await cancelJob(laneQueue, keys, id);
-        events.emit('job.cancelled', { lane, job: id, reason, before: job.state, who });
+        events.emit('job.cancelled', { lane, job: id, reason, before: job.state, after: 'gone', who });
       }
     } catch (error) {
       if (!(error instanceof LanekeeperError)) throw error;

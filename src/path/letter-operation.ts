@@ -86,6 +86,7 @@ async function run(
         await record.isAlive();
         onProgress?.({ ...state });
       }
+      await record.isAlive();
       onProgress?.({ ...state });
       if (signal?.aborted) break;
     }

@@ -215,7 +215,7 @@ function announce(attempt: Attempt, outcome: Exclude<Outcome, { kind: 'lost' }>,
   }
   if (outcome.kind === 'cancel') {
     const { who, reason = null } = attempt.cancelledBy ?? {};
-    events.emit('job.cancelled', { lane: lane.name, job, reason, before: 'active', who });
+    events.emit('job.cancelled', { lane: lane.name, job, reason, before: 'active', after: 'gone', who });
     return;
   }
   const durationMs = Math.round((clock.mono() - attempt.startedMonoAt) * 10) / 10;

@@ -75,7 +75,7 @@ export interface Events {
   /** Redis lost what was known of them: nobody acts before it is surely in order. */
   'agents.lost': { upstream: string };
   /** `who` ordered it, when that is not who writes it: an active job is cancelled by its pod. */
-  'job.cancelled': JobRef & Audited & { before: string; after?: string; who?: string };
+  'job.cancelled': JobRef & Audited & { before: string; after: string; who?: string };
   'cancel.ordered': JobRef & Audited & { before: string; after: string };
   /** By a sweep, not by its own attempt. `was` is the state it was found in. */
   'job.buried': JobRef & { class: FailureClass; reason: string; was: string };

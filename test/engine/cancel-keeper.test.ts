@@ -58,7 +58,8 @@ describe('a cancel of an active job', () => {
     ]);
     await vi.waitFor(async () => expect(await readCancelOrders(world.redis, world.keys)).toEqual([]), RETRYING);
     const told = events.filter(({ name }) => name === 'job.cancelled').map(({ data }) => data);
-    expect(told).toEqual([{ lane: 'halted', job: id, reason: 'wrong text', before: 'active', who: 'ann@desk' }]);
+    const end = { before: 'active', after: 'gone', who: 'ann@desk' };
+    expect(told).toEqual([{ lane: 'halted', job: id, reason: 'wrong text', ...end }]);
     expect(events.filter(({ name }) => name === 'attempt.finished')).toEqual([]);
     expect(await metrics.registry.metrics()).toContain('lanekeeper_jobs_total{lane="halted",outcome="cancelled"} 1');
     await vi.waitFor(async () => expect((await journalText(world)).split('job.cancelled')).toHaveLength(2), RETRYING);

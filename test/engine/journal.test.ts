@@ -77,7 +77,13 @@ describe('what happened', () => {
 
 describe('what a person ordered', () => {
   it('stands when the order is answered', async ({ world }) => {
-    await journalOf(world).append('job.cancelled', { lane: 'a', job: 'j', reason: 'wrong batch', before: 'waiting' });
+    await journalOf(world).append('job.cancelled', {
+      lane: 'a',
+      job: 'j',
+      reason: 'wrong batch',
+      before: 'waiting',
+      after: 'gone',
+    });
     const { entries } = await entriesOf(world.redis, world.keys.journal('of-a'));
     expect(entries).toMatchObject([
       { what: 'job.cancelled', who: 'pod-1', reason: 'wrong batch', before: 'waiting', age: 0 },

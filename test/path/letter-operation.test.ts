@@ -96,6 +96,19 @@ describe('replaying many', () => {
     ]);
   });
 
+  it('gives signs of life that say how far it came, and leaves none behind', async ({ world }) => {
+    const queue = world.queue(lane);
+    await bury(queue, { count: 200 });
+    const signs: Promise<string[]>[] = [];
+    let monoMs = 0;
+    const clock = { ...systemClock, mono: () => (monoMs += 3_000) };
+    const onProgress = () => void signs.push(queue.redis.hvals(queue.intents));
+    await replayLetters(queue, order({ clock, onProgress }).options);
+    const counts = (await Promise.all(signs)).flat().map((json) => JSON.parse(json).entry.count);
+    expect(counts).toEqual([50, 50, 100, 100, 150, 150, 200, 200]);
+    expect(await queue.redis.exists(queue.intents)).toBe(0);
+  });
+
   it('of a class takes those of that class alone', async ({ world }) => {
     const queue = world.queue(lane);
     await bury(queue, { count: 300, ofClass: (n) => (n % 3 === 0 ? 'auth' : 'fatal') });
