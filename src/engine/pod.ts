@@ -31,6 +31,7 @@ import { createLockKeeper } from './locks.ts';
 import { type Logger, logEvents } from './log.ts';
 import { createMemoryWatch } from './memory-watch.ts';
 import { createOverdueWatch } from './overdue.ts';
+import { createOwnerWatch } from './owner-watch.ts';
 import { createPermits } from './permits.ts';
 import { createPresence } from './presence.ts';
 import { createRetention } from './retention.ts';
@@ -119,6 +120,7 @@ export function createPod(options: PodOptions): Pod {
   const cancels = createCancelKeeper({ attempts, laneQueues, redis, keys, clock, events });
   const watched = handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) }));
   const overdue = createOverdueWatch({ who: name, redis, keys, clock, events, lanes: watched });
+  const owners = createOwnerWatch({ pod: name, redis, keys, lanes: handlers.map(({ lane }) => lane), events });
   const retention = createRetention({ pod: name, redis, keys, lanes: watched, events });
   const presence = createPresence({ redis, keys, pod: name, clock, events }, () => ({
     pid: process.pid,
@@ -235,6 +237,7 @@ export function createPod(options: PodOptions): Pod {
       Promise.all(
         [
           ...turns.values(),
+          owners,
           permits,
           agents,
           sweeper,
@@ -307,6 +310,7 @@ export function createPod(options: PodOptions): Pod {
       agents.start();
       for (const turn of turns.values()) turn.start();
       makeLanesKnown();
+      owners.start();
       for (const source of sources) source.start();
     },
     stop(reason, deadlineMs = 0) {
