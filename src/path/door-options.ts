@@ -35,10 +35,20 @@ export function readDoor<T extends DoorOptions>(door: string, given: T, own: rea
   return copy;
 }
 
-export function findRedis({ redis, prefix: ownPrefix }: DoorOptions): { redisUrl: string; prefix: string } {
-  const { REDIS_URL, LANEKEEPER_PREFIX } = process.env;
-  const env = { REDIS_URL: redis ?? REDIS_URL, LANEKEEPER_PREFIX: ownPrefix ?? LANEKEEPER_PREFIX };
-  const { redisUrl, prefix } = readConfig(env, process.cwd());
-  if (redisUrl) return { redisUrl, prefix };
+export interface Door {
+  redisUrl: string;
+  prefix: string;
+  lockUrls: readonly string[];
+}
+
+export function findRedis({ redis, prefix: ownPrefix }: DoorOptions): Door {
+  const { REDIS_URL, LANEKEEPER_PREFIX, LANEKEEPER_LOCK_URLS } = process.env;
+  const env = {
+    REDIS_URL: redis ?? REDIS_URL,
+    LANEKEEPER_PREFIX: ownPrefix ?? LANEKEEPER_PREFIX,
+    LANEKEEPER_LOCK_URLS,
+  };
+  const { redisUrl, prefix, lockUrls } = readConfig(env, process.cwd());
+  if (redisUrl) return { redisUrl, prefix, lockUrls };
   throw wrongOption('LK_CONFIG', 'redis', "an address such as 'redis://127.0.0.1:6379', or REDIS_URL", redis);
 }

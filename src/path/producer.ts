@@ -4,9 +4,12 @@
 import { addJob, addJobs, type Before } from '../store/add-jobs.ts';
 import { connectRedis, type Redis, redisDown } from '../store/connect.ts';
 import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
+import { chooseLocks } from '../store/ownership/choose-locks.ts';
+import type { OwnerLocks } from '../store/ownership/owner-locks.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
 import { LanekeeperError, toError, wrongOption } from '../words/errors.ts';
 import { createKeys } from '../words/keys.ts';
+import { whoami } from '../words/whoami.ts';
 import { findUnknownAgents } from './agent-known.ts';
 import { keyTaken, readMark } from './dedupe.ts';
 import { type DoorOptions, findRedis, HEAR_MS, readDoor } from './door-options.ts';
@@ -14,6 +17,7 @@ import { type AddOptions, type Entry, toEntry } from './entry.ts';
 import { type ListOptions, readItems } from './items.ts';
 import { type JobState, readStanding } from './job-state.ts';
 import { isLane, type Lane } from './lane.ts';
+import { type HoldOptions, holdLane, type OwnerClaim, type OwnerHold } from './owner-hold.ts';
 import { refuseUnderPressure } from './pressure.ts';
 
 export type { AddOptions };
@@ -38,7 +42,21 @@ export interface Producer {
     items: readonly ({ payload: NoInfer<In> } & AddOptions)[],
     options?: ListOptions,
   ): Promise<Added[]>;
+  /** Takes an exclusive lane, with all that share its agents, and holds it until it is released, lost or over. */
+  take<In>(lane: Lane<In, unknown>, options: HoldOptions): Promise<Hold<In>>;
+  /** Gives back what it holds. */
   close(): Promise<void>;
+}
+
+/** A lane that is held, and what is added as its owner. */
+export interface Hold<In = unknown> extends OwnerHold {
+  add(payload: In, options?: AddOptions): Promise<Added>;
+  addMany(items: readonly ({ payload: In } & AddOptions)[], options?: ListOptions): Promise<Added[]>;
+}
+
+/** What an add on behalf of an owner carries with its options. */
+interface Owned {
+  owner: OwnerClaim;
 }
 
 /** A producer inside a pod: what a job adds keeps that job's id. */
@@ -51,15 +69,23 @@ export type ProducerOptions = DoorOptions;
 /** Written in one go. 10,000 at once block the loop for longer than a command may take, and Redis looks dead. */
 const CHUNK = 1_000;
 export async function createProducer(options: ProducerOptions = {}): Promise<Producer> {
-  const { redisUrl, prefix } = findRedis(readDoor('createProducer', options));
+  const { redisUrl, prefix, lockUrls } = findRedis(readDoor('createProducer', options));
   const redis = await connectRedis(redisUrl, 'producer', HEAR_MS);
-  const { add, addMany, close } = openProducer(redis, redisUrl, prefix, systemClock);
-  return { add, addMany, close: () => close().then(() => redis.disconnect()) };
+  const locks = chooseLocks(redis, createKeys(prefix), lockUrls);
+  const { add, addMany, take, close } = openProducer(redis, redisUrl, prefix, systemClock, locks);
+  return { add, addMany, take, close: () => close().then(() => redis.disconnect()) };
 }
 
 /** Over a connection that is already there; whoever opened it closes it, after this. */
-export function openProducer(redis: Redis, url: string, prefix: string, clock: Clock): HandingProducer {
+export function openProducer(
+  redis: Redis,
+  url: string,
+  prefix: string,
+  clock: Clock,
+  locks: OwnerLocks = chooseLocks(redis, createKeys(prefix), []),
+): HandingProducer {
   const keys = createKeys(prefix);
+  const holds = new Set<OwnerHold>();
   const queues = new Map<string, LaneQueue>();
   /** Lists that were written in part, with the ids they were written under. */
   const unfinished = new WeakMap<object, readonly Entry[]>();
@@ -74,7 +100,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     try {
       return await send();
     } catch (error) {
-      throw toRefusal(error);
+      throw error instanceof LanekeeperError ? error : toRefusal(error);
     }
   }
 
@@ -163,7 +189,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     });
   }
 
-  return {
+  const producer: HandingProducer = {
     add: (lane, payload, options = {}) => addOne(lane as Lane, payload, options),
     addFrom: (parent, lane, payload, options) => addOne(lane, payload, options, parent),
     async addMany(given, items, options = {}) {
@@ -188,10 +214,26 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
       }
       return added;
     },
+    async take(given, options) {
+      const lane = expectLane(given);
+      const onEnd = (hold: OwnerHold) => void holds.delete(hold);
+      const hold = await ask(() => holdLane({ locks, lane, by: whoami(), clock, onEnd }, options));
+      holds.add(hold);
+      const owned = (): Owned => ({ owner: hold.claim() });
+      return Object.assign(hold, {
+        add: async (payload: never, more: AddOptions = {}) => producer.add(given, payload, { ...more, ...owned() }),
+        addMany: async (items: never[], more: ListOptions = {}) =>
+          producer.addMany(given, items, { ...more, ...owned() }),
+      });
+    },
     async close() {
+      // One that cannot be given back runs out by itself.
+      await Promise.all([...holds].map((hold) => hold.release('its producer was closed').catch(() => {})));
+      locks.close();
       await Promise.all([...queues.values()].map((queue) => queue.close()));
     },
   };
+  return producer;
 }
 
 /** Only a key can stand for something else: what is the same by content or by the lane's word is the same. */

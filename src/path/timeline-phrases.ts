@@ -26,7 +26,8 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally'>> = Object.freeze
   // The entry of the same intent tells what became of it: this one is no order of its own.
   'order.begun': news((l) => `about to ${text(l, 'order')} ${textOf(l, 'job') ?? lane(l)}: ${why(l)}`),
   'order.voided': news(
-    (l) => `order to ${text(l, 'order')} ${textOf(l, 'job') ?? lane(l)} changed nothing, found ${text(l, 'found')}: ${why(l)}`,
+    (l) =>
+      `order to ${text(l, 'order')} ${textOf(l, 'job') ?? lane(l)} changed nothing, found ${text(l, 'found')}: ${why(l)}`,
   ),
   'lane.taken': order((l) => `${lane(l)} taken by ${owner(l)}${until(l)}: ${why(l)}`),
   'lane.released': order((l) => `${lane(l)} released by ${owner(l)}: ${why(l)}`),

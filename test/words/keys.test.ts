@@ -41,6 +41,12 @@ const make = {
   windows: (keys: ReturnType<typeof createKeys>, tag: string) => keys.windows(tag),
   line: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.line({ name: other, tag }),
   agentNotice: (keys: ReturnType<typeof createKeys>, tag: string) => keys.agentNotice(tag),
+  owner: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.owner({ tag, name: other }),
+  ownerLanes: (keys: ReturnType<typeof createKeys>, tag: string) => keys.ownerLanes({ tag, name: null }),
+  ownerNotice: (keys: ReturnType<typeof createKeys>, tag: string) => keys.ownerNotice(tag),
+  run: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.run({ name: other, tag }),
+  role: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.role(other),
+  lockBorn: (keys: ReturnType<typeof createKeys>) => keys.lockBorn(),
   bottleneck: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneck(tag, 'slots'),
   bottleneckHolders: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneckHolders(tag),
 };
@@ -66,6 +72,10 @@ const ofUpstream = [
   'windows',
   'line',
   'agentNotice',
+  'owner',
+  'ownerLanes',
+  'ownerNotice',
+  'run',
   'bottleneck',
   'bottleneckHolders',
 ] as const;
