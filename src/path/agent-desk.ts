@@ -211,7 +211,7 @@ export class AgentDesk implements AgentHome {
   }
 
   async #fetch(lane: { yieldedMono: number }, laneQueue: LaneQueue, token: string): Promise<FetchedAct | undefined> {
-    if (this.#isStopped || !this.#isRegistered) return undefined;
+    if (this.#isStopped || !this.#wasRegistered) return undefined;
     const mayYield = this.clock.mono() - lane.yieldedMono > YIELD_MS * 2;
     const { calendar } = this.#options;
     let askedMono = this.clock.mono();

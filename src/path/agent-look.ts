@@ -47,7 +47,7 @@ const PAGE = 200;
 const CHUNK = 1_000;
 /** Of those that were removed: who leaves for good stays in that set. */
 const MAX_REMOVED = 1_000;
-/** A pod says so every 200 ms. */
+/** A pod says so twice a second, or ahead, while nothing stirs. */
 const ALIVE_MS = 1_000;
 
 /** `lanes` are those of the folder that act as its agents: they may have no pod yet. */

@@ -4,8 +4,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, vi } from 'vitest';
 import { defineLane, defineUpstream, handle, park } from '../../src/index.ts';
+import { Calendar } from '../../src/store/calendar/calendar.ts';
 import { it, type World } from '../support/world.ts';
-import { plainQueue, RETRYING, untilState } from './looking.ts';
+import { gate, plainQueue, RETRYING, untilState } from './looking.ts';
 
 interface Act {
   agent: string;
@@ -118,6 +119,32 @@ describe('a lane with agents', () => {
     await vi.waitFor(() => expect(acts.map(({ job }) => job)).toContain(id), RETRYING);
     expect(acts.findIndex(({ job }) => job === id) - seen).toBeLessThanOrEqual(1);
     expect(acts.map(({ job }) => job)).not.toContain(next);
+  });
+
+  it('says that something goes out only when something does, however long the handler takes before', async ({
+    world,
+  }) => {
+    const { url, acts } = await serveActs(world, 300);
+    const lane = lanesOf(url, ['a'], '1h');
+    const { opened, open } = gate();
+    await world.pod([
+      handle(lane, {
+        async run(job, ctx) {
+          await opened;
+          await (await ctx.fetch('/act', { headers: { 'x-agent': String(job.agent), 'x-job': job.id } })).text();
+        },
+      }),
+    ]);
+    const said = vi.spyOn(Calendar.prototype, 'sent');
+    world.defer(() => said.mockRestore());
+    const { id } = await (await world.producer()).add(lane, null);
+    const held = () => world.redis.hmget(world.keys.agent('forum', 'a'), 'job', 'sent');
+    // With the window, and taken back.
+    await vi.waitFor(() => expect(said.mock.calls.map(([, , isSent]) => isSent)).toEqual([undefined, false]), RETRYING);
+    await vi.waitFor(async () => expect(await held()).toEqual([id, null]), RETRYING);
+    open();
+    await vi.waitFor(() => expect(acts).toHaveLength(1), RETRYING);
+    expect(await held()).toEqual([id, '1']);
   });
 
   it('burns no attempt and no window when the handler sends nothing', async ({ world }) => {

@@ -109,13 +109,18 @@ for _, lane in ipairs(laneList) do
   end
 end
 
+-- Those that open together are shared: one pod claims them one after another. What is left when it is near is anybody's.
+local pods = call('ZCARD', turns) + 1
+local unwatched = 0
 local open = {}
 local soon = call('ZRANGEBYSCORE', U .. 'windows', '-inf', text(now + aheadMs), 'WITHSCORES', 'LIMIT', 0, 256)
 for i = 1, #soon, 2 do
   local agent, at = soon[i], tonumber(soon[i + 1])
   local watcher = call('HGET', stateKey(agent), 'watcher')
   local isWatched = watcher and watcher ~= pod and at > now - 15 and call('ZSCORE', U .. 'agent-pods', watcher)
-  if not isWatched then
+  if not isWatched and watcher ~= pod then unwatched = unwatched + 1 end
+  local isForUs = watcher == pod or at < now + beatMs or unwatched % pods == 1 % pods
+  if not isWatched and isForUs then
     if watcher ~= pod then call('HSET', stateKey(agent), 'watcher', pod) end
     open[#open + 1] = agent
     open[#open + 1] = text(at - now)

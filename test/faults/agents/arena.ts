@@ -24,7 +24,7 @@ export const AGENTS = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'a8'];
 export const COOLDOWN_MS = 1_000;
 
 /** Ways in which a pod forgets a protection: see careless.js. */
-export type Careless = 'own-clock' | 'patient' | 'forgiving' | 'sleepy' | 'untold';
+export type Careless = 'own-clock' | 'patient' | 'forgiving' | 'sleepy' | 'untold' | 'unscripted';
 
 export interface PodPlan {
   careless?: readonly Careless[];
@@ -49,6 +49,8 @@ export interface Terms {
 
 export interface AgentArena {
   readonly redis: EmbeddedRedis;
+  /** Where Redis keeps its files. */
+  readonly dataDir: string;
   /** For looking from outside. */
   readonly look: Redis;
   readonly keys: Keys;
@@ -160,6 +162,7 @@ async function openArena(
 
   return {
     redis,
+    dataDir,
     look,
     keys,
     upstream,

@@ -19,6 +19,18 @@ const SCRIPTS = {
 
 const OTHERS = {
   sleepy,
+  /** A script that Redis does not know is not sent again. */
+  unscripted() {
+    const { sendCommand } = Redis.prototype;
+    Redis.prototype.sendCommand = function (command, ...more) {
+      const { reject } = command;
+      if (command.name === 'evalsha') {
+        command.reject = (error) =>
+          reject.call(command, /NOSCRIPT/.test(error.message) ? new Error('it is gone') : error);
+      }
+      return sendCommand.call(this, command, ...more);
+    };
+  },
   /** After a loss it says nothing of what it knows, as if it had just started. */
   untold() {
     const { register } = Calendar.prototype;

@@ -11,8 +11,8 @@ const WHERE = {
   before: { latency: '20ms', work: { dawdle: 'before' } },
   /** A cooldown longer than a request may be on its way: the end of that is not known, so another counts from the latest it can be. */
   onTheWire: { latency: '60s', work: {}, cooldownMs: 18_000 },
-  /** Answered, and not settled. */
-  after: { latency: '20ms', work: { dawdle: 'after' } },
+  /** Answered, and not settled: nobody knows, and a shorter cooldown would be over before anybody else has the agent. */
+  after: { latency: '20ms', work: { dawdle: 'after' }, cooldownMs: 18_000 },
 } satisfies Record<string, Terms & { work: Work }>;
 
 /** `careless`: those that live on. */
@@ -32,7 +32,7 @@ export function killed(where: keyof typeof WHERE, careless: readonly Careless[] 
         );
       await Promise.all([arena.startPod('b', { careless }), arena.startPod('c', { careless })]);
       // Its own jobs come back when their locks run out; these wait for the agents alone.
-      await arena.add('beta', where === 'onTheWire' ? 2 : AGENTS.length);
+      await arena.add('beta', where === 'before' ? AGENTS.length : 2);
       await arena.upstream.configure({ latency: '20ms' });
       const killedAt = arena.now();
       victim.signal('SIGKILL');
