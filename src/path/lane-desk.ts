@@ -388,8 +388,9 @@ export class LaneDesk implements PermitHome {
     if (againInMs) this.#waiting.refuseLate(againInMs, () => this.#tooLong(againInMs));
     this.#calledAtMono = againInMs === undefined ? 0 : this.#mono + againInMs;
     if (againInMs !== undefined) this.#wakeIn(againInMs);
-    if (againInMs !== undefined && !hasNew) this.#stride = Math.max(1, Math.floor(this.#stride / 2));
-    else if (hasNew && againInMs === undefined) this.#stride = Math.min(this.#stride * 2, MAX_STRIDE);
+    // Who has to wait takes less at a time: what is free at one instant would else be sent, and be free again, at one instant.
+    if (againInMs !== undefined) this.#stride = Math.max(1, Math.floor(this.#stride / 2));
+    else if (hasNew) this.#stride = Math.min(this.#stride * 2, MAX_STRIDE);
     if (heldMs > 0) this.#shared.shut(heldMs);
     while (this.#waiting.length > 0 && this.#pocket.tickets > 0) {
       this.#waiting.serve(this.#pocket.takeTicket() as Ticket);
