@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { createAdmission, stalledGate } from '../path/admission.ts';
 import type { Attempt } from '../path/attempt.ts';
 import type { Handler } from '../path/handler.ts';
+import { createOwnerGate } from '../path/owner-gate.ts';
 import { openProducer } from '../path/producer.ts';
 import { attemptOver } from '../path/request.ts';
 import { createRunner } from '../path/runner.ts';
@@ -20,7 +21,9 @@ import { type Clock, systemClock } from '../words/clock.ts';
 import { createEventHub, type EventHub } from '../words/events.ts';
 import { createKeys } from '../words/keys.ts';
 import { createAgents } from './agents.ts';
+import { createAsideMover } from './aside.ts';
 import { createCancelKeeper } from './cancel-keeper.ts';
+import { createDisplacedWatch } from './displaced.ts';
 import { fingerprint } from './fingerprint.ts';
 import { createImpostorSweep } from './impostors.ts';
 import { createJournal } from './journal.ts';
@@ -106,7 +109,7 @@ export function createPod(options: PodOptions): Pod {
   const permits = createPermits({ pod: name, redis, redisUrl, notices, keys, clock, events });
   const agents = createAgents({ pod: name, redis, notices, keys, clock, events });
   const bell = createBell(blocking, redis, keys.ring(name));
-  const admit = createAdmission([stalledGate], permits.gate);
+  const admit = createAdmission([stalledGate, createOwnerGate(queueOf, keys, clock)], permits.gate);
   const locks = createLockKeeper({ attempts, queueOf, clock, events });
   const sweeper = createSweeper({ pod: name, redis, keys, laneQueues: [...laneQueues.values()], events });
   const impostors = createImpostorSweep(redis, [...laneQueues.values()], { pod: name, keys, clock, events });
@@ -115,6 +118,10 @@ export function createPod(options: PodOptions): Pod {
   const cancels = createCancelKeeper({ attempts, laneQueues, redis, keys, clock, events });
   const watched = handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) }));
   const overdue = createOverdueWatch({ who: name, redis, keys, clock, events, lanes: watched });
+  const exclusive = watched.filter(({ lane }) => lane.ownership === 'exclusive');
+  const tags = new Set(exclusive.map(({ lane }) => lane.tag));
+  const displaced = createDisplacedWatch({ attempts, queueOf, tags, notices, keys, events });
+  const aside = createAsideMover({ pod: name, redis, keys, notices, events, lanes: exclusive });
   const retention = createRetention({ pod: name, redis, keys, lanes: watched, events });
   const presence = createPresence({ redis, keys, pod: name, clock, events }, () => ({
     pid: process.pid,
@@ -129,7 +136,7 @@ export function createPod(options: PodOptions): Pod {
   }));
   const sources: Source[] = handlers.map((handler) => {
     const laneQueue = queueOf(handler.lane.name);
-    const settle = createSettle({ pod: name, lane: handler.lane, laneQueue, clock, events });
+    const settle = createSettle({ pod: name, lane: handler.lane, laneQueue, keys, clock, events });
     return createSource({
       pod: name,
       laneQueue,
@@ -191,9 +198,20 @@ export function createPod(options: PodOptions): Pod {
     await within(
       LEAVE_MS,
       Promise.all(
-        [permits, agents, sweeper, impostors, cancels, overdue, retention, memoryWatch, presence, journal].map((part) =>
-          part.stop(),
-        ),
+        [
+          permits,
+          agents,
+          sweeper,
+          impostors,
+          cancels,
+          overdue,
+          retention,
+          memoryWatch,
+          presence,
+          displaced,
+          aside,
+          journal,
+        ].map((part) => part?.stop()),
       ),
     );
     await watchdog?.stop();
@@ -248,6 +266,8 @@ export function createPod(options: PodOptions): Pod {
       impostors.start();
       cancels.start();
       overdue.start();
+      if (exclusive.length > 0) displaced.start();
+      aside?.start();
       retention.start();
       presence.start();
       memoryWatch.start();

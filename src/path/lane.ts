@@ -5,6 +5,7 @@ import type { RetryPolicy } from '../policies/retry.ts';
 import type { Duration } from '../words/duration.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { LaneAddress } from '../words/keys.ts';
+import type { Displaced } from '../words/owner.ts';
 import { AGENT_TERMS_FORM, type AgentTerms, toAgentTerms } from './agent-terms.ts';
 import type { Dedupe } from './dedupe.ts';
 import {
@@ -46,8 +47,11 @@ export interface LaneOptions<S extends StandardSchemaV1> {
    * (`charge: 'attempt'`, the default), or only one that ended done (`'success'`).
    */
   agent?: { cooldown: Duration; charge?: 'attempt' | 'success' };
+  /** 'exclusive': fed by one owner at a time, who takes it first. Default 'open'. */
   ownership?: 'open' | 'exclusive';
-  displaced?: 'park' | 'drain';
+  /** What becomes of an owner's jobs when another takes the lane: they wait for it ('park', the default), or run on. */
+  displaced?: Displaced;
+  /** 'one': a single pod runs it at a time, others stand by. Default 'all'. */
   pods?: 'all' | 'one';
   /** Jobs that may wait (parked and scheduled ones too); full, adds are refused with LK_BACKLOG_FULL. Default 1,000,000. */
   backlog?: number;
@@ -80,6 +84,9 @@ export interface Lane<In = unknown, Out = In> extends LaneAddress, LimitShare {
   readonly dead: Retention;
   readonly dedupe: Dedupe | undefined;
   readonly agent: AgentTerms | undefined;
+  readonly ownership: 'open' | 'exclusive';
+  readonly displaced: Displaced;
+  readonly pods: 'all' | 'one';
   readonly runbook: string | undefined;
   readonly unbuilt: readonly string[];
 }
@@ -93,13 +100,10 @@ export const DEDUPE: Dedupe = Object.freeze({ by: 'key', forMs: 24 * 3_600_000 }
 const DONE: Retention = Object.freeze({ keepMs: 24 * 3_600_000, max: 100_000 });
 const DEAD: Retention = Object.freeze({ keepMs: 30 * 24 * 3_600_000, max: 100_000 });
 
-const later = (expected: string, unless?: unknown) =>
-  ({
-    expected,
-    read: (value: unknown) => value,
-    optional: true,
-    unbuilt: unless === undefined ? true : { unless: (value: unknown) => value === unless },
-  }) as const;
+const oneOf =
+  <const T extends string>(...words: readonly T[]) =>
+  (value: unknown): T | undefined =>
+    words.find((word) => word === value);
 
 export const LANE_RULES = {
   name: { expected: NAME_FORM, read: toName },
@@ -119,14 +123,9 @@ export const LANE_RULES = {
   dead: { expected: "{ keep: at least '1h', max: 1 to 10000000 }", read: toRetention(DEAD, 3_600_000), preset: DEAD },
   runbook: { expected: 'a path or address of one line', read: toLine, optional: true },
   agent: { expected: AGENT_TERMS_FORM, read: toAgentTerms, optional: true },
-  ownership: {
-    expected: "'open' or 'exclusive'",
-    read: (v: unknown) => (v === 'open' || v === 'exclusive' ? v : undefined),
-    preset: 'open',
-    unbuilt: { unless: (v: unknown) => v === 'open' },
-  },
-  displaced: later("'park' or 'drain'"),
-  pods: later("'all' or 'one'", 'all'),
+  ownership: { expected: "'open' or 'exclusive'", read: oneOf('open', 'exclusive'), preset: 'open' },
+  displaced: { expected: "'park' or 'drain'", read: oneOf('park', 'drain'), optional: true },
+  pods: { expected: "'all' or 'one'", read: oneOf('all', 'one'), preset: 'all' },
   backlog: { expected: 'a whole number from 1 to 1000000000', read: toCount(1, 1_000_000_000), preset: 1_000_000 },
   dedupe: {
     expected: "'key', 'content', a function, { by, for: at least '1s' } or false",
@@ -143,11 +142,11 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
   const { values, unbuilt } = readOptions('lane', LANE_RULES, options);
   const { name, upstream, payload, concurrency, priority, retry, timeout, backlog, due, done, dead, dedupe, runbook } =
     values;
-  const { weight, requests, tokens, agent } = values;
+  const { weight, requests, tokens, agent, ownership, displaced, pods } = values;
   const misfits = listMisfits({ weight, requests, tokens }, upstream);
   if (agent && !upstream) misfits.push('agent: expected an upstream beside it, whose agents they are, got none');
-  if (values.displaced !== undefined && values.ownership !== 'exclusive') {
-    misfits.push(`displaced: expected ownership 'exclusive' beside it, got ${quote(values.ownership)}`);
+  if (displaced !== undefined && ownership !== 'exclusive') {
+    misfits.push(`displaced: expected ownership 'exclusive' beside it, got ${quote(ownership)}`);
   }
   if (misfits.length > 0) throw new LanekeeperError('LK_DEFINITION', `lane ${quote(name)}: ${misfits.join('; ')}`);
   return brand('lane', {
@@ -165,6 +164,9 @@ export function defineLane<S extends StandardSchemaV1 = StandardSchemaV1<unknown
     dead,
     dedupe: dedupe.rule,
     agent,
+    ownership,
+    displaced: displaced ?? 'park',
+    pods,
     runbook,
     weight,
     requests,

@@ -2,7 +2,7 @@
 // `npm run faults` builds a second dist/ in which this file is another one, that kills the process (scripts/build.js).
 
 /** In the order in which one job passes them. */
-export type CrashPoint =
+export type JobPoint =
   | 'before-add'
   | 'after-add' // written, and the caller has not heard so
   | 'after-fetch'
@@ -18,5 +18,14 @@ export type CrashPoint =
   | 'after-settle' // settled, and not in the journal
   | 'before-bury'
   | 'after-bury';
+
+/** Those around the change of an owner. */
+export type OwnerPoint =
+  | 'before-aside' // between two pages of what a displaced owner fed
+  | 'after-aside'
+  | 'before-park' // a job that was fetched for an owner who was displaced meanwhile
+  | 'after-park';
+
+export type CrashPoint = JobPoint | OwnerPoint;
 
 export function crashPoint(_name: CrashPoint): void {}

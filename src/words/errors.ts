@@ -9,6 +9,8 @@ export const ERROR_CODES = {
   LK_KEY_TAKEN: 'The key stands for a job with another payload or agent.',
   LK_UNKNOWN: 'No lane, upstream, agent or job has that name or id.',
   LK_STATE: 'The job is not in a state in which that can be done.',
+  LK_OWNED: 'The lane is owned by somebody else, or by nobody; nothing was changed.',
+  LK_LOCKS_DOWN: 'Too few of the servers that decide who owns a lane answered in time; nobody was let in.',
   LK_BACKLOG_FULL: 'As many jobs wait in the lane as may; nothing was written.',
   LK_REDIS_FULL: 'Redis has used three quarters of its memory; nothing was written.',
   LK_REDIS_DOWN: 'Redis did not answer in time; a write may or may not have happened.',

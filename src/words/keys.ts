@@ -8,6 +8,13 @@ export interface LaneAddress {
   tag: string;
 }
 
+/** Lanes that have one owner together. */
+export interface GroupAddress {
+  tag: string;
+  /** A lane alone. Null: all exclusive lanes that act as agents of the upstream. */
+  name: string | null;
+}
+
 export interface Keys {
   readonly prefix: string;
   /** BullMQ's `prefix` option for a lane: its keys are `<this>:<lane>:…`. */
@@ -103,6 +110,26 @@ export interface Keys {
   line(lane: LaneAddress, agent?: string): string;
   /** Pub/sub channel, no key: an order moved a window. */
   agentNotice(tag: string): string;
+  /**
+   * HASH: the lease of who may feed the lanes of a group, and its past: `token` (decimal text), `last` (the highest ever issued, of
+   * run leases too), `as`, `by`, `reason`, `since`, `until` (epoch ms by Redis; live while it is to come), `told` (the token whose
+   * end is in the journal), `hold` (who renews it; ''), `ask` (the call that got it). Never expires: what is over says who it was.
+   */
+  owner(group: GroupAddress): string;
+  /** HASH lane -> 'park' or 'drain': the group's lanes, as pods and those who took it know them. Lives as long as the tag. */
+  ownerLanes(group: GroupAddress): string;
+  /** Pub/sub channel, no key: JSON with `kind` (taken, released, expired) of what became of an owner of this tag's lanes. */
+  ownerNotice(tag: string): string;
+  /** HASH: which pod runs a lane with `pods: 'one'`: `pod`, `token`, `until` (epoch ms by Redis), `last`. Never expires. */
+  run(lane: LaneAddress): string;
+  /** HASH as above, for what one process does for the whole fleet. */
+  role(name: string): string;
+  /** HASH on a lock server: `at`, since when it has its data (epoch ms by its own clock), and `run`, its run_id then. Never expires. */
+  lockBorn(): string;
+  /** ZSET job -> when it was added, of those whose owner was displaced: parked at the gate `owner`, in the order in which they come back. */
+  aside(lane: LaneAddress): string;
+  /** STRING the owner's token for which all that waits was moved aside or brought back; a minute, so that each is looked at again. */
+  asideDone(lane: LaneAddress): string;
   /** HASH of a slot of Bottleneck's -> '<lane>|<pod>' that holds it. Those that ended go with the next beat; gone after a minute without. */
   bottleneckHolders(tag: string): string;
 }
@@ -139,10 +166,22 @@ export function createKeys(prefix: string): Keys {
     line: (lane: LaneAddress, agent?: string) =>
       `${prefix}:l:{${lane.tag}}:${lane.name}:line${agent === undefined ? '' : `:${agent}`}`,
     agentNotice: (tag: string) => `${prefix}:u:{${tag}}:agent-notice`,
+    owner: (group: GroupAddress) => `${groupPrefix(prefix, group)}owner`,
+    ownerLanes: (group: GroupAddress) => `${groupPrefix(prefix, group)}owner-lanes`,
+    ownerNotice: (tag: string) => `${prefix}:u:{${tag}}:owner-notice`,
+    run: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:run`,
+    role: (name: string) => `${prefix}:role:${name}`,
+    lockBorn: () => `${prefix}:lock-born`,
+    aside: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:aside`,
+    asideDone: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:aside-done`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
     bottleneck: (tag: string, what: string) => `${prefix}:u:{${tag}}:bottleneck:${what}`,
     bottleneckHolders: (tag: string) => `${prefix}:u:{${tag}}:bottleneck-holders`,
   });
+}
+
+function groupPrefix(prefix: string, { tag, name }: GroupAddress): string {
+  return name === null ? `${prefix}:u:{${tag}}:` : `${prefix}:l:{${tag}}:${name}:`;
 }
 
 /** Fields of ours in BullMQ's job hash. They are written in the same script as BullMQ's own move. */
@@ -155,6 +194,8 @@ export const JOB_FIELDS = {
   same: 'lk:same', // the key of its reservation
   place: 'lk:place', // its score in its line: priority, then arrival
   agent: 'lk:agent', // whose window it waits for; '' for anybody's
+  owner: 'lk:owner', // JSON { token, as, by } of who fed it, in an exclusive lane
+  aside: 'lk:aside', // JSON of where it lay when its owner was displaced
   replayed: 'lk:replayed', // epoch ms by Redis of its last replay: one operation gives a dead letter one life
 } as const;
 
