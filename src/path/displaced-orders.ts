@@ -9,8 +9,9 @@ import type { EventName, Events } from '../words/events.ts';
 import { JOB_FIELDS, type Keys } from '../words/keys.ts';
 import { bringBack, ownedLane } from './aside.ts';
 import { cancelJob } from './cancel.ts';
+import { toName } from './definition.ts';
 import type { Lane } from './lane.ts';
-import { isOwnerName, OWNER_NAME_FORM, readFeeder, sayTake } from './owned.ts';
+import { AS_FORM, readFeeder, sayTake } from './owned.ts';
 
 const PAGE = 200;
 
@@ -34,10 +35,10 @@ export interface DisplacedOrder {
 export function readDisplacedOwner(text: string): DisplacedOwner {
   const [as = '', ...rest] = text.split(':');
   const by = rest.length === 0 ? null : rest.join(':');
-  if (isOwnerName(as) && by !== '') return { as, by };
+  if (toName(as) && by !== '') return { as, by };
   throw new LanekeeperError(
     'LK_INPUT',
-    `--of: expected ${OWNER_NAME_FORM}, or with who it was, cron:ann@desk; got ${quote(text)}`,
+    `--of: expected ${AS_FORM}, or with who it was, cron:ann@desk; got ${quote(text)}`,
   );
 }
 

@@ -10,10 +10,11 @@ import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
 import type { Keys } from '../words/keys.ts';
 import { toDataText } from './data-text.ts';
 import { readMark, toReservation } from './dedupe.ts';
+import { toName } from './definition.ts';
 import { AGENT_FORM, type Envelope, isAgentName, isKey, KEY_FORM } from './envelope.ts';
 import { newJobId } from './job-id.ts';
 import { DEDUPE, type Lane, MAX_PRIORITY } from './lane.ts';
-import { type Feeder, isOwnerName, OWNER_NAME_FORM, toFeeding } from './owned.ts';
+import { AS_FORM, type Feeder, toFeeding } from './owned.ts';
 
 export interface AddOptions {
   /** On whose behalf. */
@@ -135,6 +136,6 @@ function readAddOptions(given: AddOptions, where: string): ReadOptions {
   }
   const atMs = at === undefined ? undefined : toEpochMs(at);
   if (at !== undefined && atMs === undefined) throw wrongOption('LK_INPUT', `${where}at`, INSTANT_FORM, at);
-  if (as !== undefined && !isOwnerName(as)) throw wrongOption('LK_INPUT', `${where}as`, OWNER_NAME_FORM, as);
+  if (as !== undefined && toName(as) === undefined) throw wrongOption('LK_INPUT', `${where}as`, AS_FORM, as);
   return { agent, key, priority, at: atMs, as };
 }

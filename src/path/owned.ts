@@ -5,14 +5,11 @@ import { toInstant } from '../words/clock.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { Keys } from '../words/keys.ts';
 import { type Owner, type OwnerLease, sayOwner } from '../words/owner.ts';
+import { NAME_FORM } from './definition.ts';
 import { groupAddress } from './group.ts';
 import type { Lane } from './lane.ts';
 
-export const OWNER_NAME_FORM = "a name such as 'manual': 1 to 63 of a-z, 0-9, _ and -, not _ or - first";
-
-export function isOwnerName(value: unknown): value is string {
-  return typeof value === 'string' && /^[a-z0-9][a-z0-9_-]{0,62}$/.test(value);
-}
+export const AS_FORM = NAME_FORM.replace('publish', 'manual');
 
 /** Who adds; with a `token` only while that very grant holds. */
 export interface Feeder extends Owner {

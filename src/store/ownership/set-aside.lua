@@ -68,12 +68,13 @@ end
 -- run them, by the lock each has. Answers how many.
 local function setAside(lane, identity, token)
   local holder = { as = identity.as, by = identity.by, token = token }
-  local jobs = {}
+  local ids, jobs = {}, {}
   local acting
   for _, id in ipairs(call('LRANGE', Q .. lane .. ':active', 0, -1)) do
     local feeder = feederOf(Q .. lane .. ':' .. id)
     if feeder and isDisplaced(feeder, holder) then
       acting = acting or actingFor(lane)
+      ids[#ids + 1] = id
       jobs[#jobs + 1] = { id, cutLoose(lane, id, acting) }
       putAside(lane, id, feeder, holder, { set = 'active' })
     end
@@ -81,5 +82,5 @@ local function setAside(lane, identity, token)
   local told = { kind = 'displaced', lane = lane, as = identity.as, by = identity.by }
   if #jobs > 0 then told.jobs = jobs end
   call('PUBLISH', U .. 'owner-notice', cjson.encode(told))
-  return #jobs
+  return ids
 end
