@@ -21,6 +21,8 @@ export type JobPoint =
 
 /** Those around the change of an owner. */
 export type OwnerPoint =
+  | 'before-take'
+  | 'after-take' // granted, and the caller has not heard so
   | 'before-aside' // between two pages of what a displaced owner fed
   | 'after-aside'
   | 'before-park' // a job that was fetched for an owner who was displaced meanwhile

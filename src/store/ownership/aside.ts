@@ -1,4 +1,4 @@
-// Moves the jobs of displaced owners aside and back, by scripts, a page at a time: 100,000 of them hold Redis for 2 ms at once at the
+// Moves the jobs of displaced owners aside and back, by scripts, a page at a time: 100,000 of them hold Redis for 4 ms at once at the
 // most. What a take does with those that run is put into its own script (SET_ASIDE).
 
 import { readFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ const SCRIPTS = {
   'come-back': read('./come-back.lua'),
 };
 
-/** Of one script: 15 us a job. */
+/** Of one script: 20 us a job. */
 const PAGE = 100;
 export const WAITING_SETS = ['wait', 'prioritized', 'delayed'] as const;
 
