@@ -19,7 +19,15 @@ export {
 } from './path/handler.ts';
 export { defineLane, type Lane, type LaneOptions } from './path/lane.ts';
 export type { LimitOptions, LimitPlanOptions } from './path/limit-plan.ts';
-export { type Added, type AddOptions, createProducer, type Producer, type ProducerOptions } from './path/producer.ts';
+export type { HoldOptions, OwnerClaim, OwnerHold } from './path/owner-hold.ts';
+export {
+  type Added,
+  type AddOptions,
+  createProducer,
+  type Hold,
+  type Producer,
+  type ProducerOptions,
+} from './path/producer.ts';
 export { defineUpstream, type Upstream, type UpstreamOptions } from './path/upstream.ts';
 export { ERROR_CODES, type ErrorCode, LanekeeperError } from './words/errors.ts';
 export { FAILURE_CLASSES, type FailureClass, UpstreamError } from './words/failure.ts';

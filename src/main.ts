@@ -9,6 +9,7 @@ import { addDoctorCommand } from './doors/cli/doctor/doctor.ts';
 import { addJobCommands } from './doors/cli/jobs.ts';
 import { addLaneCommands } from './doors/cli/lanes.ts';
 import { addLimitsCommand } from './doors/cli/limits.ts';
+import { addOwnershipCommands } from './doors/cli/ownership.ts';
 import { addPauseCommands } from './doors/cli/pause.ts';
 import { paint, toOneLine } from './doors/cli/print.ts';
 import { addRoleCommands } from './doors/cli/roles.ts';
@@ -43,6 +44,7 @@ addJobCommands(program);
 addLaneCommands(program);
 addLimitsCommand(program);
 addAgentsCommand(program);
+addOwnershipCommands(program);
 addPauseCommands(program);
 addDoctorCommand(program);
 

@@ -6,6 +6,7 @@ import { register } from 'node:module';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { definitionKind } from '../path/definition.ts';
+import { listMixedAgents } from '../path/group.ts';
 import type { Handler, Probe } from '../path/handler.ts';
 import type { Lane } from '../path/lane.ts';
 import type { Upstream } from '../path/upstream.ts';
@@ -56,6 +57,8 @@ export async function loadDefinitions(dir: string, wanted: Wanted): Promise<Defi
   const upstreams = byName('upstream', found.upstream, (upstream) => upstream.name);
   const lanes = byName('lane', found.lane, (lane) => lane.name);
   const handlers = byName('handler of lane', found.handler, (handler) => handler.lane.name);
+  const mixed = listMixedAgents(lanes.values());
+  if (mixed.length > 0) throw new LanekeeperError('LK_DEFINITION', mixed.join('; '));
   if (wanted === 'definitions and handlers') expectPairs(lanes, handlers);
   return Object.freeze({
     dir,

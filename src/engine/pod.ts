@@ -5,7 +5,9 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createAdmission, stalledGate } from '../path/admission.ts';
 import type { Attempt } from '../path/attempt.ts';
+import { groupAddress } from '../path/group.ts';
 import type { Handler } from '../path/handler.ts';
+import type { Lane } from '../path/lane.ts';
 import { createOwnerGate } from '../path/owner-gate.ts';
 import { openProducer } from '../path/producer.ts';
 import { attemptOver } from '../path/request.ts';
@@ -18,6 +20,7 @@ import { openRedis } from '../store/connect.ts';
 import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
 import { openNotices } from '../store/notices.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
+import { toError } from '../words/errors.ts';
 import { createEventHub, type EventHub } from '../words/events.ts';
 import { createKeys } from '../words/keys.ts';
 import { createAgents } from './agents.ts';
@@ -34,6 +37,7 @@ import { createOverdueWatch } from './overdue.ts';
 import { createPermits } from './permits.ts';
 import { createPresence } from './presence.ts';
 import { createRetention } from './retention.ts';
+import { createRunLease, type RunLease } from './run-lease.ts';
 import { createSweeper } from './sweeper.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -134,16 +138,19 @@ export function createPod(options: PodOptions): Pod {
     version: options.version ?? 'unknown',
     prints,
   }));
+  const turns = new Map<string, RunLease>();
   const sources: Source[] = handlers.map((handler) => {
     const laneQueue = queueOf(handler.lane.name);
     const settle = createSettle({ pod: name, lane: handler.lane, laneQueue, keys, clock, events });
-    return createSource({
+    const turn = handler.lane.pods === 'one' ? openTurn(handler.lane, () => source.turned()) : undefined;
+    const source: Source = createSource({
       pod: name,
       laneQueue,
       concurrency: Math.min(handler.lane.concurrency, concurrency),
       slots,
       permits: permits.deskOf(handler.lane),
       agents: agents.laneOf(handler.lane),
+      turn,
       bell,
       run: createRunner({
         handler,
@@ -156,11 +163,46 @@ export function createPod(options: PodOptions): Pod {
         events,
         log,
         addFrom: producer.addFrom,
+        turn,
       }),
       clock,
       events,
     });
+    return source;
   });
+
+  /** Whoever takes one lane of a group takes all, also those that are not in their folder. */
+  function makeLanesKnown(): void {
+    for (const { lane } of handlers) {
+      if (lane.ownership !== 'exclusive') continue;
+      redis.hset(keys.ownerLanes(groupAddress(lane)), lane.name, lane.displaced).catch((error) => {
+        events.emit('redis.failing', { what: `make ${lane.name} known to its owners`, reason: toError(error).message });
+      });
+    }
+  }
+
+  /** For a lane that one pod runs at a time: what this one runs of it ends with its turn. */
+  function openTurn(lane: Lane, turned: () => void): RunLease {
+    const keyed = { runKey: keys.run(lane), sequenceKey: keys.owner(groupAddress(lane)) };
+    const turn = createRunLease({
+      name: { lane: lane.name },
+      pod: name,
+      redis,
+      ...keyed,
+      clock,
+      events,
+      onHeld: turned,
+      onLost(reason) {
+        for (const attempt of attempts) {
+          if (attempt.lane === lane)
+            attempt.end('lost', attemptOver(attempt, `another pod may run its lane: ${reason}`));
+        }
+        turned();
+      },
+    });
+    turns.set(lane.name, turn);
+    return turn;
+  }
   const watchdog =
     options.watchdog === false
       ? undefined
@@ -199,6 +241,7 @@ export function createPod(options: PodOptions): Pod {
       LEAVE_MS,
       Promise.all(
         [
+          ...turns.values(),
           permits,
           agents,
           sweeper,
@@ -210,10 +253,11 @@ export function createPod(options: PodOptions): Pod {
           presence,
           displaced,
           aside,
-          journal,
         ].map((part) => part?.stop()),
       ),
     );
+    // What they told last is written too.
+    await within(LEAVE_MS, journal.stop());
     await watchdog?.stop();
     // A connection that is told to go while it is being made may never say that it went.
     await within(LEAVE_MS, bell.stop());
@@ -272,6 +316,8 @@ export function createPod(options: PodOptions): Pod {
       presence.start();
       memoryWatch.start();
       agents.start();
+      for (const turn of turns.values()) turn.start();
+      makeLanesKnown();
       for (const source of sources) source.start();
     },
     stop(reason, deadlineMs = 0) {

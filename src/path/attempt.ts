@@ -11,6 +11,7 @@ import { openEnvelope } from './envelope.ts';
 import type { Job } from './handler.ts';
 import type { Lane } from './lane.ts';
 import type { Permit } from './permit.ts';
+import type { Turn } from './turn.ts';
 
 /** Between "our clock says the lock is over" and "Redis gives the job to another": room for clocks that tick unevenly. */
 const LOCK_MARGIN_MS = 1_000;
@@ -53,6 +54,8 @@ export class Attempt {
   spent: number | undefined = undefined;
   /** The agent it acts as, in a lane that has agents. */
   readonly hold: AgentHold | undefined;
+  /** In a lane with `pods: 'one'`: until when this pod is the one. */
+  turn: Turn | undefined = undefined;
   /** A step of it stands in its job. */
   hasKept = false;
   /** Who fed it, in an exclusive lane. */
@@ -116,9 +119,10 @@ export class Attempt {
     return this.#controller.signal;
   }
 
-  /** The last instant (monotonic) at which it may send: its lock is surely ours, and its agent. */
+  /** The last instant (monotonic) at which it may send: its lock is surely ours, and its agent, and the lane where one pod runs it. */
   get safeUntilMono(): number {
-    return this.hold ? Math.min(this.lockedUntilMono, this.hold.untilMono) : this.lockedUntilMono;
+    const heldUntil = this.hold ? Math.min(this.lockedUntilMono, this.hold.untilMono) : this.lockedUntilMono;
+    return this.turn ? Math.min(heldUntil, this.turn.untilMono) : heldUntil;
   }
 
   isLocked(): boolean {

@@ -4,6 +4,8 @@
 import { addJob, addJobs, type Before, NotItsOwner } from '../store/add-jobs.ts';
 import { connectRedis, type Redis, redisDown } from '../store/connect.ts';
 import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
+import { chooseLocks } from '../store/ownership/choose-locks.ts';
+import type { OwnerLocks } from '../store/ownership/owner-locks.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
 import { readConfig } from '../words/config.ts';
 import { firstLine, LanekeeperError, toError, wrongOption } from '../words/errors.ts';
@@ -16,6 +18,7 @@ import { type ListOptions, readItems } from './items.ts';
 import { type JobState, readStanding } from './job-state.ts';
 import { isLane, type Lane } from './lane.ts';
 import { type Feeder, notItsOwner } from './owned.ts';
+import { type HoldOptions, holdLane, type OwnerHold } from './owner-hold.ts';
 import { refuseUnderPressure } from './pressure.ts';
 
 export type { AddOptions };
@@ -40,7 +43,16 @@ export interface Producer {
     items: readonly ({ payload: NoInfer<In> } & AddOptions)[],
     options?: ListOptions,
   ): Promise<Added[]>;
+  /** Takes an exclusive lane, with all that share its agents, and holds it until it is released, lost or over. */
+  take<In>(lane: Lane<In, unknown>, options: HoldOptions): Promise<Hold<In>>;
+  /** Gives back what it holds. */
   close(): Promise<void>;
+}
+
+/** A lane that is held, and what is added as its owner. */
+export interface Hold<In = unknown> extends OwnerHold {
+  add(payload: In, options?: AddOptions): Promise<Added>;
+  addMany(items: readonly ({ payload: In } & AddOptions)[], options?: ListOptions): Promise<Added[]>;
 }
 
 /** What pods and holds add with. */
@@ -71,15 +83,20 @@ const HEAR_MS = 1_400;
 
 export async function createProducer(options: ProducerOptions = {}): Promise<Producer> {
   const { redis: address, prefix: ownPrefix } = readProducerOptions(options);
-  const { REDIS_URL, LANEKEEPER_PREFIX } = process.env;
-  const env = { REDIS_URL: address ?? REDIS_URL, LANEKEEPER_PREFIX: ownPrefix ?? LANEKEEPER_PREFIX };
-  const { redisUrl, prefix } = readConfig(env, process.cwd());
+  const { REDIS_URL, LANEKEEPER_PREFIX, LANEKEEPER_LOCK_URLS } = process.env;
+  const env = {
+    REDIS_URL: address ?? REDIS_URL,
+    LANEKEEPER_PREFIX: ownPrefix ?? LANEKEEPER_PREFIX,
+    LANEKEEPER_LOCK_URLS,
+  };
+  const { redisUrl, prefix, lockUrls } = readConfig(env, process.cwd());
   if (!redisUrl) {
     throw wrongOption('LK_CONFIG', 'redis', "an address such as 'redis://127.0.0.1:6379', or REDIS_URL", address);
   }
   const redis = await connectRedis(redisUrl, 'producer', HEAR_MS);
-  const { add, addMany, close } = openProducer(redis, redisUrl, prefix, systemClock);
-  return { add, addMany, close: () => close().then(() => redis.disconnect()) };
+  const locks = chooseLocks(redis, createKeys(prefix), lockUrls);
+  const { add, addMany, take, close } = openProducer(redis, redisUrl, prefix, systemClock, locks);
+  return { add, addMany, take, close: () => close().then(() => redis.disconnect()) };
 }
 
 function readProducerOptions(given: ProducerOptions): ProducerOptions {
@@ -103,9 +120,16 @@ function readProducerOptions(given: ProducerOptions): ProducerOptions {
 const PRODUCER_OPTIONS = ['redis', 'prefix'];
 
 /** Over a connection that is already there; whoever opened it closes it, after this. */
-export function openProducer(redis: Redis, url: string, prefix: string, clock: Clock): HandingProducer {
+export function openProducer(
+  redis: Redis,
+  url: string,
+  prefix: string,
+  clock: Clock,
+  locks: OwnerLocks = chooseLocks(redis, createKeys(prefix), []),
+): HandingProducer {
   const keys = createKeys(prefix);
   const by = whoami();
+  const holds = new Set<OwnerHold>();
   const queues = new Map<string, LaneQueue>();
   /** Lists that were written in part, with the ids they were written under. */
   const unfinished = new WeakMap<object, readonly Entry[]>();
@@ -120,6 +144,7 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     try {
       return await send();
     } catch (error) {
+      if (error instanceof LanekeeperError) throw error;
       throw entry && error instanceof NotItsOwner ? toOwned(entry, error) : toRefusal(error);
     }
   }
@@ -221,16 +246,31 @@ export function openProducer(redis: Redis, url: string, prefix: string, clock: C
     });
   }
 
-  return {
+  const producer: HandingProducer = {
     add: (lane, payload, options = {}) => addOne(lane as Lane, payload, options),
     addFrom: (parent, lane, payload, options, feeder) => addOne(lane, payload, options, { parent, feeder }),
     addAs: (feeder, lane, payload, options) => addOne(lane, payload, options, { feeder }),
     addMany: (lane, items, options = {}) => addList(lane as Lane, items, options),
     addManyAs: (feeder, lane, items, options) => addList(lane, items, options, feeder),
+    async take(given, options) {
+      const lane = expectLane(given);
+      const onEnd = (hold: OwnerHold) => void holds.delete(hold);
+      const hold = await ask(() => holdLane({ locks, lane, by, clock, onEnd }, options));
+      holds.add(hold);
+      return Object.assign(hold, {
+        add: async (payload: unknown, more: AddOptions = {}) => producer.addAs(hold.claim(), lane, payload, more),
+        addMany: async (items: readonly ({ payload: unknown } & AddOptions)[], more: ListOptions = {}) =>
+          producer.addManyAs(hold.claim(), lane, items, more),
+      });
+    },
     async close() {
+      // One that cannot be given back runs out by itself.
+      await Promise.all([...holds].map((hold) => hold.release('its producer was closed').catch(() => {})));
+      locks.close();
       await Promise.all([...queues.values()].map((queue) => queue.close()));
     },
   };
+  return producer;
 
   async function addList(
     given: Lane,

@@ -18,6 +18,7 @@ import { attemptOver } from './request.ts';
 import type { Settle } from './settle.ts';
 import type { Slots } from './slots.ts';
 import type { RunJob } from './source.ts';
+import type { Turn } from './turn.ts';
 
 /**
  * Jobs that lost this many pods run alone. One loss is the pod's (a deploy, the OOM killer): the 200 jobs of a killed pod must
@@ -41,6 +42,8 @@ export interface RunnerOptions {
   events: EventHub;
   log: Logger;
   addFrom: AddFrom;
+  /** In a lane with `pods: 'one'`. */
+  turn?: Turn | undefined;
   random?: () => number;
 }
 
@@ -56,6 +59,7 @@ export function createRunner(options: RunnerOptions): RunJob {
     events,
     log,
     addFrom,
+    turn,
     random = Math.random,
   } = options;
   const { lane } = handler;
@@ -67,6 +71,7 @@ export function createRunner(options: RunnerOptions): RunJob {
     crashPoint('after-fetch');
     const attempt = new Attempt(lane, raw, token, askedMonoAt, clock, hold);
     hold?.onLost(() => attempt.end('lost', attemptOver(attempt, 'its pod was silent for too long')));
+    attempt.turn = turn;
     if (permit) {
       attempt.permit = permit;
       permit.onLost(() => attempt.end('unpermitted', attemptOver(attempt, 'its permit ran out')));

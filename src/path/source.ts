@@ -12,6 +12,7 @@ import type { AgentHold } from './agent-hold.ts';
 import type { HeldPermit } from './held-permit.ts';
 import type { LaneDesk } from './lane-desk.ts';
 import type { Slots } from './slots.ts';
+import type { Turn } from './turn.ts';
 
 /** Runs one job to its settle. Resolves with what the settle fetched, if it was to fetch and did. */
 export type RunJob = (
@@ -32,6 +33,8 @@ export interface SourceOptions {
   permits: LaneDesk | undefined;
   /** For a lane with agents: a job is fetched only together with the one that does it. */
   agents: AgentLane | undefined;
+  /** For a lane with `pods: 'one'`: this pod fetches only while it is the one. */
+  turn?: Turn | undefined;
   bell: Bell;
   run: RunJob;
   clock: Clock;
@@ -40,6 +43,8 @@ export interface SourceOptions {
 
 export interface Source {
   start(): void;
+  /** Its turn came or went. */
+  turned(): void;
   /** Fetches nothing more. Resolves when nothing it fetched runs any more; what had not begun is back in its line. */
   stop(): Promise<void>;
 }
@@ -51,7 +56,7 @@ const REFUSED_PAUSE_MS = 1_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function createSource(options: SourceOptions): Source {
-  const { pod, laneQueue, concurrency, slots, permits, agents, bell, run, clock, events } = options;
+  const { pod, laneQueue, concurrency, slots, permits, agents, turn, bell, run, clock, events } = options;
   const { name } = laneQueue.lane;
   let running = 0;
   let starts = 0;
@@ -63,6 +68,7 @@ export function createSource(options: SourceOptions): Source {
   let refusedUntil = Number.NEGATIVE_INFINITY;
   /** It was called while it was full: whoever ends looks again. */
   let isMissed = false;
+  const isOurs = () => turn?.isOurs ?? true;
   agents?.onWake(() => void feed());
 
   function feed(): Promise<void> {
@@ -82,7 +88,7 @@ export function createSource(options: SourceOptions): Source {
 
   async function fetchUntilIdleOrFull(): Promise<void> {
     isMissed = running >= concurrency;
-    while (!isStopping && running < concurrency) {
+    while (!isStopping && isOurs() && running < concurrency) {
       // Whoever ends meanwhile asks for more: 64 attempts that lose their locks together would ask 64 times.
       if (clock.mono() < refusedUntil) return wakeIn(refusedUntil - clock.mono());
       if (!slots.tryTake()) {
@@ -137,11 +143,12 @@ export function createSource(options: SourceOptions): Source {
     let fetchedMonoAt = askedAt;
     const wantsNext = () => {
       fetchedMonoAt = clock.mono(); // the next job's lock counts from before it was asked for
-      return !agents && !isStopping && !slots.wantedByAnother(name) && (permit?.renew() ?? true);
+      return !agents && !isStopping && isOurs() && !slots.wantedByAnother(name) && (permit?.renew() ?? true);
     };
     try {
-      while (next?.job && !isStopping) next = await run(next.job, token, fetchedMonoAt, wantsNext, permit, hold);
-      // It came with a fetch or a settle that was sent before the pod was told to leave.
+      while (next?.job && !isStopping && isOurs())
+        next = await run(next.job, token, fetchedMonoAt, wantsNext, permit, hold);
+      // It came with a fetch or a settle that was sent before the pod was told to leave, or before its turn was over.
       if (next?.job) await (hold ? hold.handBack(laneQueue, next.job, token) : returnJob(laneQueue, next.job, token));
     } catch (error) {
       // Nothing here should throw. If it does, the job's lock runs out and a pod runs it again: the lane goes on.
@@ -163,7 +170,7 @@ export function createSource(options: SourceOptions): Source {
 
   function idleUntil(dueAt: number): void {
     permits?.rest();
-    if (isStopping) return;
+    if (isStopping || !isOurs()) return;
     if (dueAt > 0) wakeIn(dueAt - clock.now());
     bell.listen(laneQueue.marker, (rungFor) => {
       if (rungFor <= clock.now()) return feed();
@@ -178,6 +185,13 @@ export function createSource(options: SourceOptions): Source {
 
   return {
     start: () => void feed(),
+    turned() {
+      if (isOurs()) return void feed();
+      // A bell that rings here would be heard by nobody who may fetch.
+      bell.mute(laneQueue.marker);
+      clearTimeout(alarm);
+      permits?.rest();
+    },
     async stop() {
       isStopping = true;
       clearTimeout(alarm);

@@ -16,6 +16,8 @@ export interface Config {
   readonly metricsPort: Port;
   readonly dataDir: string;
   readonly logLevel: LogLevel;
+  /** The lock servers that decide by majority who owns a lane: 3 or 5. Empty: the Redis of the jobs decides alone. */
+  readonly lockUrls: readonly string[];
   /** Names of settings that are given but whose part is not built yet. */
   readonly unbuilt: readonly string[];
 }
@@ -28,7 +30,7 @@ export interface Port {
 }
 
 /** Settings a later part reads. Given, they are accepted and named in one warning line. */
-export const UNBUILT_SETTINGS = ['LANEKEEPER_KEYS', 'LANEKEEPER_LOCK_URLS'] as const;
+export const UNBUILT_SETTINGS = ['LANEKEEPER_KEYS'] as const;
 
 export function readConfig(env: NodeJS.ProcessEnv, baseDir: string): Config {
   return Object.freeze({
@@ -39,17 +41,42 @@ export function readConfig(env: NodeJS.ProcessEnv, baseDir: string): Config {
     metricsPort: toPort('LANEKEEPER_METRICS_PORT', env.LANEKEEPER_METRICS_PORT, 9464),
     dataDir: resolve(baseDir, env.LANEKEEPER_DATA || '.lanekeeper'),
     logLevel: toLogLevel(env.LOG_LEVEL || 'info'),
+    lockUrls: toLockUrls(env.LANEKEEPER_LOCK_URLS, env.REDIS_URL),
     unbuilt: UNBUILT_SETTINGS.filter((name) => env[name]),
   });
 }
 
 function toRedisUrl(text: string | undefined): string | undefined {
   if (!text) return undefined;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (!url || !['redis:', 'rediss:'].includes(url.protocol) || !url.hostname) {
+  if (!isRedisUrl(text)) {
     throw wrongOption('LK_CONFIG', 'REDIS_URL', "an address such as 'redis://127.0.0.1:6379'", withoutPassword(text));
   }
   return text;
+}
+
+function isRedisUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && ['redis:', 'rediss:'].includes(url.protocol) && url.hostname !== '';
+}
+
+const LOCK_URLS_FORM =
+  "3 or 5 addresses of different Redis servers with commas between, such as 'redis://a,redis://b,redis://c'";
+
+/** An even number has no more majorities than one less, and one server named twice would vote twice. */
+function toLockUrls(text: string | undefined, redisUrl: string | undefined): readonly string[] {
+  if (!text?.trim()) return Object.freeze([]);
+  const urls = text.split(',').map((url) => url.trim());
+  const servers = new Set(urls.map((url) => (isRedisUrl(url) ? new URL(url).host : url)));
+  const isGood = [3, 5].includes(urls.length) && servers.size === urls.length && urls.every(isRedisUrl);
+  if (!isGood) {
+    const got = urls.map(withoutPassword).join(',');
+    throw wrongOption('LK_CONFIG', 'LANEKEEPER_LOCK_URLS', LOCK_URLS_FORM, got);
+  }
+  if (redisUrl && servers.has(new URL(redisUrl).host)) {
+    const expected = 'servers of their own: the one of REDIS_URL keeps the record, and its vote would fall with it';
+    throw wrongOption('LK_CONFIG', 'LANEKEEPER_LOCK_URLS', expected, withoutPassword(redisUrl));
+  }
+  return Object.freeze(urls);
 }
 
 /** Addresses appear in errors and logs; passwords never do. */

@@ -33,6 +33,18 @@ interface DisplacedRef {
   reason: string;
 }
 
+/** `lane` is the one that was named, `lanes` all that have this owner together; `token` is text: Lua writes it. */
+interface OwnerRef {
+  lane: string;
+  lanes: string[];
+  as: string;
+  by: string;
+  reason: string;
+  token: string;
+  sinceAt: number;
+  untilAt: number;
+}
+
 interface LimitOrdered {
   upstream: string;
   limit: string;
@@ -93,6 +105,18 @@ export interface Events {
   'job.replayed': JobRef & { reason: string | null; class: FailureClass | null };
   'lane.paused': { lane: string; reason: string | null };
   'lane.resumed': { lane: string; reason: string | null };
+  /** `isSame`: the owner there was took a new term. `from` is whom the lane was taken from by force. */
+  'lane.taken': OwnerRef & { isSame: boolean; isForced: boolean; from: string | null };
+  /** `why` is the reason for that; `reason` the one it was taken for. */
+  'lane.released': OwnerRef & { why: string };
+  /** Its term ran out, or its holder died. Told once, by whoever sees it first. */
+  'lane.expired': OwnerRef;
+  /** Of the owner it was taken from by force; `to` is who took it, `jobs` how many of its attempts were stopped. */
+  'lane.displaced': OwnerRef & { to: string; why: string; jobs: number };
+  /** This pod is the one that runs it, or plays that part for the fleet. `fromPod` is the last that did. */
+  'run.taken': { lane?: string; role?: string; token: number; fromPod: string | null };
+  'run.lost': { lane?: string; role?: string; token: number; reason: string };
+  'run.released': { lane?: string; role?: string; token: number };
   /** Each is told once when it begins, and its counterpart once when it is over. */
   'lane.overdue': { lane: string; job: string; ageMs: number; dueMs: number };
   'lane.recovered': { lane: string; forMs: number };
@@ -165,6 +189,14 @@ export const EVENT_CATALOGUE = {
   'job.replayed': { level: 'info', journal: true },
   'lane.paused': { level: 'info', journal: true },
   'lane.resumed': { level: 'info', journal: true },
+  // Written by the script that does it.
+  'lane.taken': { level: 'info', journal: false },
+  'lane.released': { level: 'info', journal: false },
+  'lane.expired': { level: 'warn', journal: false },
+  'lane.displaced': { level: 'warn', journal: false },
+  'run.taken': { level: 'info', journal: true },
+  'run.lost': { level: 'warn', journal: true },
+  'run.released': { level: 'info', journal: true },
   'lane.overdue': { level: 'warn', journal: true },
   'lane.recovered': { level: 'info', journal: true },
   'lane.overparked': { level: 'warn', journal: true },

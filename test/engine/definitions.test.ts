@@ -134,7 +134,6 @@ export const alive = probe(api, { every: '1m', run() {} });`,
     };
     expect((await load(world, files)).unbuilt).toEqual([
       { where: 'upstream "api"', option: 'breaker' },
-      { where: 'lane "a"', option: 'pods' },
       { where: 'handler "a"', option: 'verify' },
       { where: 'upstream "api"', option: 'probe' },
     ]);
@@ -143,6 +142,18 @@ export const alive = probe(api, { every: '1m', run() {} });`,
 
 describe('what does not fit', () => {
   it.for([
+    [
+      'an exclusive lane that shares its agents with an open one',
+      {
+        'queues/a.mjs': `import { defineLane, defineUpstream } from 'lanekeeper';
+const api = defineUpstream({ name: 'api', agents: ['a01'] });
+export const a = defineLane({ name: 'a', upstream: api, agent: { cooldown: '1h' }, ownership: 'exclusive' });
+export const b = defineLane({ name: 'b', upstream: api, agent: { cooldown: '1h' } });
+export const c = defineLane({ name: 'c', upstream: api });`,
+        'workers/a.mjs': '',
+      },
+      /^lanes "a" \(exclusive\) and "b" \(open\) act as the same agents, of upstream "api": expected all of them to be exclusive, or none; [^\n]*$/,
+    ],
     [
       'a lane without a handler',
       { 'queues/a.mjs': LANE, 'workers/b.mjs': '' },

@@ -2,12 +2,22 @@
 
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../../scripts/prepare.js';
 
-const FOLDER = join(ROOT, 'src', 'store', 'scripts');
-const files = (await readdir(FOLDER)).filter((name) => name.endsWith('.lua'));
+const STORE = join(ROOT, 'src', 'store');
+const files = (
+  await Promise.all(
+    ['scripts', 'ownership'].map(async (folder) => {
+      const names = await readdir(join(STORE, folder));
+      // Without a wrapper of its own it is put before others.
+      return names
+        .filter((name) => name.endsWith('.lua') && names.includes(name.replace('.lua', '.ts')))
+        .map((name) => join(folder, name));
+    }),
+  )
+).flat();
 
 function header(lua: string, kind: 'KEYS' | 'ARGV'): string[] {
   const lines = [...lua.matchAll(new RegExp(`^-- ${kind}\\[(\\d+)\\] (\\S+)`, 'gm'))];
@@ -17,8 +27,8 @@ function header(lua: string, kind: 'KEYS' | 'ARGV'): string[] {
 
 describe.each(files)('%s', (file) => {
   it('opens with a header that names what its wrapper passes', async () => {
-    const lua = await readFile(join(FOLDER, file), 'utf8');
-    const wrapper = (await import(join(FOLDER, `${basename(file, '.lua')}.ts`))) as Record<string, unknown>;
+    const lua = await readFile(join(STORE, file), 'utf8');
+    const wrapper = (await import(join(STORE, file.replace('.lua', '.ts')))) as Record<string, unknown>;
     const script = Object.values(wrapper).find((value) => typeof value === 'object') as {
       keys: string[];
       args: string[];
@@ -29,6 +39,6 @@ describe.each(files)('%s', (file) => {
   });
 
   it('lies beside its wrapper in dist/', () => {
-    expect(existsSync(join(ROOT, 'dist', 'store', 'scripts', file))).toBe(true);
+    expect(existsSync(join(ROOT, 'dist', 'store', file))).toBe(true);
   });
 });

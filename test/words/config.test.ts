@@ -16,6 +16,7 @@ describe('the environment', () => {
       metricsPort: { setting: 'LANEKEEPER_METRICS_PORT', number: 9464, isGiven: false },
       dataDir: join('/base', '.lanekeeper'),
       logLevel: 'info',
+      lockUrls: [],
       unbuilt: [],
     });
   });
@@ -31,6 +32,7 @@ describe('the environment', () => {
       LANEKEEPER_METRICS_PORT: '',
       LOG_LEVEL: '',
       LANEKEEPER_DATA: '',
+      LANEKEEPER_LOCK_URLS: '',
     };
     expect(read(empty)).toEqual(read({}));
   });
@@ -49,6 +51,12 @@ describe('the environment', () => {
     ['LANEKEEPER_DATA', 'data', 'dataDir', join('/base', 'data')],
     ['LANEKEEPER_DATA', '/abs', 'dataDir', '/abs'],
     ['LOG_LEVEL', 'debug', 'logLevel', 'debug'],
+    [
+      'LANEKEEPER_LOCK_URLS',
+      'redis://a, redis://b:1,rediss://u:p@c',
+      'lockUrls',
+      ['redis://a', 'redis://b:1', 'rediss://u:p@c'],
+    ],
   ] as const)('%s=%s is taken', (name, text, field, value) => {
     expect(read({ [name]: text })[field]).toEqual(value);
   });
@@ -71,6 +79,11 @@ describe('the environment', () => {
     ['LANEKEEPER_METRICS_PORT', 'http'],
     ['LOG_LEVEL', 'loud'],
     ['LOG_LEVEL', 'INFO'],
+    ['LANEKEEPER_LOCK_URLS', 'redis://a'],
+    ['LANEKEEPER_LOCK_URLS', 'redis://a,redis://b'],
+    ['LANEKEEPER_LOCK_URLS', 'redis://a,redis://b,redis://c,redis://d'],
+    ['LANEKEEPER_LOCK_URLS', 'redis://a,redis://b,redis://a'],
+    ['LANEKEEPER_LOCK_URLS', 'redis://a,redis://b,http://c'],
   ])('%s=%j is refused with the setting, what was expected and what came, in one line', (name, text) => {
     const refused = refusal({ [name]: text });
     expect(refused.code).toBe('LK_CONFIG');
@@ -97,6 +110,13 @@ describe('the environment', () => {
     ['redis://h:1', 'redis://h:1'],
   ])('%s is shown as %s', (url, shown) => {
     expect(withoutPassword(url)).toBe(shown);
+  });
+
+  it('keeps the lock servers apart from the one that keeps the record, and their passwords to itself', () => {
+    const servers = 'redis://:hunter2@a:1,redis://:hunter2@b:1,redis://:hunter2@c:1';
+    const { message } = refusal({ REDIS_URL: 'redis://:hunter2@b:1/3', LANEKEEPER_LOCK_URLS: servers });
+    expect(message).toMatch(/^LANEKEEPER_LOCK_URLS: expected servers of their own.*, got "redis:\/\/:\*\*\*@b:1\/3"$/);
+    expect(refusal({ LANEKEEPER_LOCK_URLS: `${servers},redis://d` }).message).not.toContain('hunter2');
   });
 
   it('names every setting of a part that is not built yet, and only those that are given', () => {

@@ -68,11 +68,12 @@ describe('the catalogue', () => {
   });
 
   it('holds every event that the sources emit, and each of its events is emitted somewhere', async () => {
-    const files = (await readdir(join(ROOT, 'src'), { recursive: true })).filter((file) => file.endsWith('.ts'));
+    const files = (await readdir(join(ROOT, 'src'), { recursive: true })).filter((file) => /\.(ts|lua)$/.test(file));
     const emitted = new Set<string>();
     for (const file of files) {
       const text = await readFile(join(ROOT, 'src', file), 'utf8');
-      for (const [, name] of text.matchAll(/(?:\.emit|\bappend)\(\s*'([a-z]+\.[a-z]+)'/g)) emitted.add(name as string);
+      for (const [, name] of text.matchAll(/(?:\.emit|\bappend|\btell)\(\s*'([a-z]+\.[a-z]+)'/g))
+        emitted.add(name as string);
     }
     expect([...emitted].sort()).toEqual(Object.keys(EVENT_CATALOGUE).sort());
   });

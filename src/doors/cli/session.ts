@@ -10,6 +10,8 @@ import type { Upstream } from '../../path/upstream.ts';
 import { connectRedis, type Redis } from '../../store/connect.ts';
 import { readRunning } from '../../store/embedded-running.ts';
 import { type LaneQueue, openLaneQueue } from '../../store/lane-queue.ts';
+import { chooseLocks } from '../../store/ownership/choose-locks.ts';
+import type { OwnerLocks } from '../../store/ownership/owner-locks.ts';
 import { systemClock } from '../../words/clock.ts';
 import { type Config, readConfig } from '../../words/config.ts';
 import { LanekeeperError, quote } from '../../words/errors.ts';
@@ -54,6 +56,8 @@ export interface Session extends AsyncDisposable {
   readonly definitions: Definitions;
   readonly redis: Redis;
   readonly keys: Keys;
+  /** Who decides who owns a lane. */
+  readonly locks: OwnerLocks;
   /** user@host: who gives the orders of this session. */
   readonly who: string;
   readonly producer: Producer;
@@ -76,12 +80,14 @@ export async function openSession(options: DirOption): Promise<Session> {
   const tagOf = (lane: string) => definitions.lanes.get(lane)?.tag;
   const who = whoami();
   const journal = createJournal({ redis, keys, who, tagOf, clock: systemClock });
-  const producer = openProducer(redis, url, config.prefix, systemClock);
+  const locks = chooseLocks(redis, keys, config.lockUrls);
+  const producer = openProducer(redis, url, config.prefix, systemClock, locks);
   return {
     definitions,
     redis,
     keys,
     who,
+    locks,
     producer,
     append: journal.append,
     lane(name) {

@@ -65,7 +65,7 @@ local function cutLoose(lane, id, acting)
 end
 
 -- For a take: every active job of another identity than `identity` { as, by }, whose token is the one just granted. Tells the pods that
--- run them, by the lock each has. Answers how many.
+-- run them, by the lock each has. Answers their ids.
 local function setAside(lane, identity, token)
   local holder = { as = identity.as, by = identity.by, token = token }
   local ids, jobs = {}, {}

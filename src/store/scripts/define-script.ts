@@ -8,6 +8,8 @@ import type { Redis } from '../connect.ts';
 
 export interface ScriptSpec<K extends string, A extends string, R> {
   file: URL;
+  /** What is put before it: what several scripts share. */
+  preludes?: readonly URL[];
   keys: readonly K[];
   args: readonly A[];
   /** Decodes the reply, once. */
@@ -24,7 +26,7 @@ export function defineScript<const K extends string, const A extends string, R>(
   spec: ScriptSpec<K, A, R>,
 ): Script<K, A, R> {
   const path = fileURLToPath(spec.file);
-  const lua = readFileSync(path, 'utf8');
+  const lua = [...(spec.preludes ?? []), spec.file].map((file) => readFileSync(fileURLToPath(file), 'utf8')).join('\n');
   const command = `lk:${basename(path, '.lua')}`;
   return {
     ...spec,

@@ -21,6 +21,7 @@ import { checkLimits } from './limits.ts';
 import { checkCommand, checkFiles, checkNode, checkServer, readFileLimit } from './machine.ts';
 import { checkClock, checkPods } from './pods.ts';
 import { checkConnections, checkEviction, checkMemory, checkPersistence, checkVersion } from './redis.ts';
+import { checkReplicas, SENTINEL_CHANNEL } from './replicas.ts';
 
 /** What `worker` runs at once unless told otherwise; lanes may ask for less. */
 const POD_CONCURRENCY = 64;
@@ -98,10 +99,16 @@ async function* examineRedis(redis: Redis): AsyncGenerator<Finding> {
   const info = await readInfo(redis);
   yield checkVersion(info);
   // Managed ones let nobody ask for their configuration.
-  const [, appendfsync] = ((await redis.config('GET', 'appendfsync').catch(() => [])) as string[]) ?? [];
+  const setting = async (name: string) => ((await redis.config('GET', name).catch(() => [])) as string[])[1];
+  const appendfsync = await setting('appendfsync');
   yield checkPersistence(info, appendfsync);
   yield checkEviction(info);
   yield checkMemory(info);
   yield checkConnections(info);
+  const sentinels = ((await redis.pubsub('NUMSUB', SENTINEL_CHANNEL).catch(() => [])) as unknown[])[1];
+  yield* checkReplicas(info, Number(sentinels ?? 0) > 0, {
+    toWrite: await setting('min-replicas-to-write'),
+    maxLag: await setting('min-replicas-max-lag'),
+  });
   yield checkClock('clock', [{ who: 'this machine', skewMs }]);
 }

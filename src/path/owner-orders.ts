@@ -1,0 +1,172 @@
+// Orders about who feeds an exclusive lane: take it, give it back, look who has it. Whatever is wrong is said in one line, and then
+// nothing is changed; what is carried out the scripts write into the journal themselves.
+
+import type { SeenLease } from '../store/ownership/lease-fields.ts';
+import type { OwnerLocks, OwnerSeen, TakeAsk, TakeReply } from '../store/ownership/owner-locks.ts';
+import { toInstant } from '../words/clock.ts';
+import { toDurationMs } from '../words/duration.ts';
+import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
+import { MAX_TERM_MS, type Owner, type OwnerGroup, sayOwner } from '../words/owner.ts';
+import { NAME_FORM, toName } from './definition.ts';
+import { groupOf } from './group.ts';
+import type { Lane } from './lane.ts';
+
+export interface OwnerOrders {
+  locks: OwnerLocks;
+  lane: Lane;
+  /** Those that are defined beside it: the ones in its group are taken with it. */
+  lanes: Iterable<Lane>;
+}
+
+export interface TakeOrder {
+  as: unknown;
+  by: string;
+  reason: unknown;
+  /** How long; a term of a person ends by itself. */
+  for: unknown;
+  isForced?: boolean;
+}
+
+export interface OwnerTaken {
+  lane: string;
+  /** All that are taken together. */
+  lanes: string[];
+  as: string;
+  by: string;
+  reason: string;
+  token: number;
+  sinceAt: number;
+  untilAt: number;
+  /** It was theirs before, and has a new term. */
+  isSame: boolean;
+  displaced: (Owner & { reason: string; sinceAt: number; untilAt: number }) | null;
+  /** Attempts of the one before that were stopped. */
+  stopped: number;
+}
+
+export interface OwnerLooked {
+  lane: string;
+  lanes: string[];
+  /** Null: nobody may feed it now. */
+  owner: (Owner & { reason: string; token: number; sinceAt: number; untilAt: number; renews: boolean }) | null;
+  /** Who had it last, while nobody has it. */
+  last: (Owner & { reason: string; token: number; sinceAt: number; untilAt: number }) | null;
+  seenAt: number | null;
+}
+
+const LEAST_TERM_MS = 1_000;
+export const TERM_FORM = "a duration from '1s' to '24h', such as '30m'";
+const REASON_FORM = '1 to 500 characters on one line';
+
+export async function takeLane({ locks, lane, lanes }: OwnerOrders, order: TakeOrder): Promise<OwnerTaken> {
+  const asked = { as: toAs(order.as), by: toBy(order.by), reason: toReason(order.reason), termMs: toTermMs(order.for) };
+  const group = groupOf(expectExclusive(lane), lanes);
+  const ask: TakeAsk = { ...asked, hold: '', isForced: order.isForced ?? false, floor: 0 };
+  const reply = expectGranted(lane, await locks.take(group, ask));
+  const { lease, displaced, isSame, aside } = reply;
+  return {
+    lane: lane.name,
+    lanes: reply.lanes,
+    ...tellOwner(lease),
+    isSame,
+    displaced: displaced ? tellOwner(displaced) : null,
+    stopped: aside.length,
+  };
+}
+
+export async function releaseLane(
+  { locks, lane, lanes }: OwnerOrders,
+  order: { as: unknown; by: string; token?: number; reason?: unknown },
+): Promise<OwnerTaken> {
+  const owner = { as: toAs(order.as), by: toBy(order.by) };
+  const why = order.reason === undefined ? 'given back' : toReason(order.reason);
+  const group = groupOf(expectExclusive(lane), lanes);
+  const token = order.token === undefined ? {} : { token: order.token };
+  const reply = await locks.release(group, { ...owner, ...token, why });
+  const { lease } = reply;
+  if (reply.kind === 'released' && lease) {
+    return { lane: lane.name, lanes: reply.lanes, ...tellOwner(lease), isSame: true, displaced: null, stopped: 0 };
+  }
+  throw notYours(lane, owner, reply.kind, lease);
+}
+
+export async function lookAtOwner({ locks, lane, lanes }: OwnerOrders): Promise<OwnerLooked> {
+  const group = groupOf(expectExclusive(lane), lanes);
+  return toLooked(group, await locks.look(group));
+}
+
+function toLooked(group: OwnerGroup, { lease, lanes }: OwnerSeen): OwnerLooked {
+  const told = lease ? { ...tellOwner(lease) } : null;
+  return {
+    lane: group.lane,
+    lanes,
+    owner: lease?.isLive && told ? { ...told, renews: lease.hold !== '' } : null,
+    last: lease && !lease.isLive ? told : null,
+    seenAt: lease?.nowAt ?? null,
+  };
+}
+
+function tellOwner({ as, by, reason, token, sinceAt, untilAt }: SeenLease) {
+  return { as, by, reason, token, sinceAt, untilAt };
+}
+
+/** The lease that was granted, or LK_OWNED that says who has it. */
+export function expectGranted(lane: Lane, reply: TakeReply): Extract<TakeReply, { kind: 'granted' }> {
+  if (reply.kind === 'granted') return reply;
+  throw new LanekeeperError(
+    'LK_OWNED',
+    `lane ${quote(lane.name)} is ${sayLease(reply.lease)}; wait for that, or take it by force`,
+  );
+}
+
+/** 'owned by manual of ann@desk since …, until …, for: backfill'. */
+export function sayLease({ as, by, sinceAt, untilAt, reason }: Omit<SeenLease, 'nowAt'>): string {
+  return `owned by ${sayOwner({ as, by })} since ${toInstant(sinceAt)}, until ${toInstant(untilAt)}, for: ${reason}`;
+}
+
+function notYours(lane: Lane, owner: Owner, kind: string, lease: SeenLease | undefined): LanekeeperError {
+  const name = `lane ${quote(lane.name)}`;
+  if (kind === 'stale') {
+    const text = `${name}: ${sayOwner(owner)} has it under another token than was given: it was taken anew; nothing was given back`;
+    return new LanekeeperError('LK_OWNED', text);
+  }
+  if (kind === 'owned' && lease) {
+    return new LanekeeperError(
+      'LK_OWNED',
+      `${name} is ${sayLease(lease)}, not by ${sayOwner(owner)}: only its owner gives it back`,
+    );
+  }
+  const last = lease ? `; the last was ${sayOwner(lease)}, until ${toInstant(lease.untilAt)}` : '';
+  return new LanekeeperError(
+    'LK_OWNED',
+    `${name} is owned by nobody, so ${sayOwner(owner)} has nothing to give back${last}`,
+  );
+}
+
+export function expectExclusive(lane: Lane): Lane {
+  if (lane.ownership === 'exclusive') return lane;
+  const text = `lane ${quote(lane.name)}: expected an exclusive lane, got an open one, which anybody feeds; to have owners, define it with ownership: 'exclusive'`;
+  throw new LanekeeperError('LK_INPUT', text);
+}
+
+export function toAs(value: unknown): string {
+  const name = toName(value);
+  if (name !== undefined) return name;
+  throw wrongOption('LK_INPUT', 'as', `${NAME_FORM.replace('publish', 'manual')}`, value);
+}
+
+function toBy(value: unknown): string {
+  if (typeof value === 'string' && /^[^\p{Cc}]{1,200}$/u.test(value)) return value;
+  throw wrongOption('LK_INPUT', 'by', 'who it is, in 1 to 200 characters on one line', value);
+}
+
+export function toReason(value: unknown): string {
+  if (typeof value === 'string' && /^[^\p{Cc}]{1,500}$/u.test(value) && value.trim() !== '') return value;
+  throw wrongOption('LK_INPUT', 'reason', REASON_FORM, value);
+}
+
+export function toTermMs(value: unknown): number {
+  const ms = toDurationMs(value);
+  if (ms !== undefined && ms >= LEAST_TERM_MS && ms <= MAX_TERM_MS) return ms;
+  throw wrongOption('LK_INPUT', 'for', TERM_FORM, value);
+}

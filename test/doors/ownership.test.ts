@@ -1,0 +1,91 @@
+// The commands about owners, as people and programs call them.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { checkReplicas } from '../../src/doors/cli/doctor/replicas.ts';
+import { readInfo } from '../../src/store/redis-info.ts';
+import { dumpOf } from '../store/ownership/suite.ts';
+import { it, type World } from '../support/world.ts';
+
+async function folder(world: World): Promise<string> {
+  const dir = await world.folder();
+  await mkdir(join(dir, 'queues'));
+  await writeFile(
+    join(dir, 'queues/a.mjs'),
+    `import { defineLane, defineUpstream } from 'lanekeeper';
+const forum = defineUpstream({ name: 'forum' });
+const one = { upstream: forum, agent: { cooldown: '1h' }, ownership: 'exclusive' };
+export const publish = defineLane({ name: 'publish', ...one });
+export const reply = defineLane({ name: 'reply', ...one });
+export const open = defineLane({ name: 'open' });`,
+  );
+  return dir;
+}
+
+it('take, owner and release say who has which lanes until when; what is wrong is one line with 1 and changes nothing', {
+  timeout: 60_000,
+}, async ({ world }) => {
+  const dir = await folder(world);
+  const run = (...args: string[]) => world.cli([...args, '--dir', dir]);
+  const nobody = await run('owner', 'publish');
+  expect(nobody.stdout).toContain('nobody; to take it: lanekeeper take publish --as manual --reason WHY');
+
+  const taken = await run('take', 'publish', '--as', 'manual', '--reason', 'backfill', '--for', '2h');
+  expect({ code: taken.code, stderr: taken.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(taken.stdout).toMatch(/^taken until .* \(in (2h|1h59m\d*s?|1h59m)\) by manual of \S+@\S+: publish, reply\n$/);
+  const seen = JSON.parse((await run('owner', 'reply', '--json')).stdout);
+  expect(seen).toMatchObject({
+    lane: 'reply',
+    lanes: ['publish', 'reply'],
+    owner: { as: 'manual', reason: 'backfill' },
+  });
+  expect(seen.owner.untilAt).toMatch(/^\d{4}-.*Z$/);
+
+  const before = await dumpOf([world.redis], world.prefix);
+  const wrong: [string[], RegExp, number][] = [
+    [
+      ['take', 'reply', '--as', 'cron', '--reason', 'at 3'],
+      /lane "reply" is owned by manual of .* for: backfill; .*\(LK_OWNED\)/,
+      1,
+    ],
+    [['take', 'nolane', '--as', 'cron', '--reason', 'r'], /no lane "nolane"/, 1],
+    [['take', 'open', '--as', 'cron', '--reason', 'r'], /expected an exclusive lane, got an open one/, 1],
+    [['take', 'publish', '--as', 'manual', '--reason', ''], /reason: expected/, 1],
+    [['take', 'publish', '--as', 'manual', '--reason', 'r', '--for', '-5m'], /for: expected/, 1],
+    [['take', 'publish', '--as', 'manual', '--reason', 'r', '--for', '99999d'], /for: expected/, 1],
+    [['release', 'publish', '--as', 'cron'], /owned by manual of .*, not by cron of/, 1],
+    [['take', 'publish', '--as', 'manual'], /--reason/, 2],
+  ];
+  const answers = await Promise.all(wrong.map(([args]) => run(...args)));
+  for (const [place, { code, stdout, stderr }] of answers.entries()) {
+    const [args, said, status] = wrong[place] as (typeof wrong)[number];
+    expect({ args, code, stdout }).toEqual({ args, code: status, stdout: '' });
+    expect(stderr).toMatch(said);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  }
+  expect(await dumpOf([world.redis], world.prefix)).toBe(before);
+
+  const forced = await run('take', 'reply', '--as', 'cron', '--reason', 'at 3', '--force');
+  expect(forced.code).toBe(0);
+  expect(forced.stderr).toMatch(/^displaced manual of \S+, who had it since \S+ until \S+, for: backfill\n$/);
+  const released = JSON.parse((await run('release', 'publish', '--as', 'cron', '--reason', 'done', '--json')).stdout);
+  expect(released).toMatchObject({ lanes: ['publish', 'reply'], as: 'cron', reason: 'at 3' });
+});
+
+it('doctor knows what replicas and Sentinels need, and says nothing where there are none', async ({ world }) => {
+  const info = await readInfo(world.redis);
+  const look = (fields: Record<string, string>, toWrite?: string, maxLag?: string, hasSentinel = false) => {
+    const [finding] = checkReplicas(new Map([...info, ...Object.entries(fields)]), hasSentinel, { toWrite, maxLag });
+    return finding && { status: finding.status, todo: finding.todo };
+  };
+  const two = { connected_slaves: '2' };
+  expect(look({}, '0', '10')).toBeUndefined();
+  expect(look(two, '0', '10')).toEqual({ status: 'fail', todo: 'set min-replicas-to-write 1' });
+  expect(look({}, '0', '10', true)).toEqual({ status: 'fail', todo: 'set min-replicas-to-write 1' });
+  expect(look(two, '1', '10')).toEqual({ status: 'fail', todo: 'set min-replicas-max-lag 4' });
+  expect(look(two, '1', '0')).toEqual({ status: 'fail', todo: 'set min-replicas-max-lag 4' });
+  expect(look(two, '1', '4')).toEqual({ status: 'ok', todo: undefined });
+  expect(look(two)).toMatchObject({ status: 'warn' });
+  expect(look({ role: 'slave' }, '1', '4')).toEqual({ status: 'fail', todo: 'name its master in REDIS_URL' });
+});
