@@ -53,6 +53,7 @@ export function createMetrics(version: string): Metrics {
   const expired = counter('dead_dropped_total', 'Dead letters removed by retention', ['lane', 'why']);
   const lockLost = counter('lock_lost_total', 'Attempts aborted because their lock was lost', ['lane']);
   const refused = counter('settle_refused_total', 'Settles refused because another pod had the job', ['lane']);
+  const fenced = counter('fenced_total', 'Attempts ended or refused because another took their lane', ['lane']);
   const degraded = counter('degraded_total', 'Optional steps that failed and were replaced', ['lane', 'class']);
   const admission = counter('admission_total', 'Admissions that did not admit', ['lane', 'verdict', 'gate']);
   const alarms = counter('alarms_total', 'Alarms raised, each once when it began', ['alarm', 'lane']);
@@ -85,6 +86,7 @@ export function createMetrics(version: string): Metrics {
       events.on('window.used', ({ lane, waitedMs }) => windowWait.observe(lane, waitedMs / 1_000));
       events.on('permit.granted', ({ upstream, waitedMs }) => limitWait.observe(upstream, waitedMs / 1_000));
       events.on('attempt.lost', ({ lane }) => lockLost.add(lane));
+      events.on('attempt.fenced', ({ lane }) => fenced.add(lane));
       events.on('settle.refused', ({ lane }) => refused.add(lane));
       events.on('admission.decided', ({ lane, verdict, gate }) => admission.add(lane, verdict, gate ?? ''));
     },

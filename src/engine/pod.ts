@@ -8,6 +8,7 @@ import type { Attempt } from '../path/attempt.ts';
 import { groupAddress } from '../path/group.ts';
 import type { Handler } from '../path/handler.ts';
 import type { Lane } from '../path/lane.ts';
+import { createOwnerGate } from '../path/owner-gate.ts';
 import { openProducer } from '../path/producer.ts';
 import { attemptOver } from '../path/request.ts';
 import { createRunner } from '../path/runner.ts';
@@ -23,7 +24,9 @@ import { toError } from '../words/errors.ts';
 import { createEventHub, type EventHub } from '../words/events.ts';
 import { createKeys } from '../words/keys.ts';
 import { createAgents } from './agents.ts';
+import { createAsideMover } from './aside.ts';
 import { createCancelKeeper } from './cancel-keeper.ts';
+import { createDisplacedWatch } from './displaced.ts';
 import { fingerprint } from './fingerprint.ts';
 import { createImpostorSweep } from './impostors.ts';
 import { createIntentKeeper } from './intent-keeper.ts';
@@ -113,7 +116,7 @@ export function createPod(options: PodOptions): Pod {
   const permits = createPermits({ pod: name, redis, redisUrl, notices, keys, clock, events });
   const agents = createAgents({ pod: name, redis, notices, keys, clock, events });
   const bell = createBell(blocking, redis, keys.ring(name));
-  const admit = createAdmission([stalledGate], permits.gate);
+  const admit = createAdmission([stalledGate, createOwnerGate(queueOf, keys, clock)], permits.gate);
   const locks = createLockKeeper({ attempts, queueOf, clock, events });
   const sweeper = createSweeper({ pod: name, redis, keys, laneQueues: [...laneQueues.values()], events });
   const impostors = createImpostorSweep(redis, [...laneQueues.values()], { pod: name, keys, clock, events });
@@ -123,10 +126,14 @@ export function createPod(options: PodOptions): Pod {
   const watched = handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) }));
   const overdue = createOverdueWatch({ who: name, redis, keys, clock, events, lanes: watched });
   const owners = createOwnerWatch({ pod: name, redis, keys, lanes: handlers.map(({ lane }) => lane), events });
+  const exclusive = watched.filter(({ lane }) => lane.ownership === 'exclusive');
+  const tags = new Set(exclusive.map(({ lane }) => lane.tag));
+  const displaced = createDisplacedWatch({ attempts, queueOf, tags, notices, keys, events });
+  const aside = createAsideMover({ pod: name, redis, keys, notices, events, lanes: exclusive });
   const retention = createRetention({ pod: name, redis, keys, lanes: watched, events });
   const intents = createIntentKeeper({ who: name, redis, keys, laneQueues: [...laneQueues.values()], events });
-  const tags = [...new Set([...laneQueues.values()].map(({ lane }) => lane.tag))];
-  const journalTrim = createJournalTrim({ who: name, redis, keys, tags, events });
+  const journalTags = [...new Set([...laneQueues.values()].map(({ lane }) => lane.tag))];
+  const journalTrim = createJournalTrim({ who: name, redis, keys, tags: journalTags, events });
   const presence = createPresence({ redis, keys, pod: name, clock, events }, () => ({
     pid: process.pid,
     host: hostname(),
@@ -141,7 +148,7 @@ export function createPod(options: PodOptions): Pod {
   const turns = new Map<string, RunLease>();
   const sources: Source[] = handlers.map((handler) => {
     const laneQueue = queueOf(handler.lane.name);
-    const settle = createSettle({ pod: name, lane: handler.lane, laneQueue, clock, events });
+    const settle = createSettle({ pod: name, lane: handler.lane, laneQueue, keys, clock, events });
     const turn = handler.lane.pods === 'one' ? openTurn(handler.lane, () => source.turned()) : undefined;
     const source: Source = createSource({
       pod: name,
@@ -254,7 +261,9 @@ export function createPod(options: PodOptions): Pod {
           journalTrim,
           memoryWatch,
           presence,
-        ].map((part) => part.stop()),
+          displaced,
+          aside,
+        ].map((part) => part?.stop()),
       ),
     );
     // What they told last is written too.
@@ -311,6 +320,8 @@ export function createPod(options: PodOptions): Pod {
       impostors.start();
       cancels.start();
       overdue.start();
+      if (exclusive.length > 0) displaced.start();
+      aside?.start();
       retention.start();
       intents.start();
       journalTrim.start();

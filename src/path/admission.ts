@@ -8,7 +8,8 @@ import type { Attempt } from './attempt.ts';
 
 export type Verdict =
   | { kind: 'admit'; payload: unknown }
-  | { kind: 'park'; gate: Gate; untilAt: number; reason: string }
+  /** Until null: its owner was displaced, and it waits for that one. */
+  | { kind: 'park'; gate: Gate; untilAt: number | null; reason: string }
   | { kind: 'refuse'; class: FailureClass; reason: string };
 
 /** Answers undefined to let the job pass on to the next gate. */

@@ -5,6 +5,7 @@
 import type { FetchedJob } from '../store/lane-queue.ts';
 import { LOCK_MS } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
+import type { Owner } from '../words/owner.ts';
 import type { AgentHold } from './agent-hold.ts';
 import { openEnvelope } from './envelope.ts';
 import type { Job } from './handler.ts';
@@ -15,7 +16,8 @@ import type { Turn } from './turn.ts';
 /** Between "our clock says the lock is over" and "Redis gives the job to another": room for clocks that tick unevenly. */
 const LOCK_MARGIN_MS = 1_000;
 
-export type EndReason = 'settled' | 'timeout' | 'lost' | 'leaving' | 'cancelled' | 'unpermitted';
+/** `fenced`: another took its lane, and its owner was displaced. */
+export type EndReason = 'settled' | 'timeout' | 'lost' | 'fenced' | 'leaving' | 'cancelled' | 'unpermitted';
 
 /** A class, because a busy lane makes 20,000 a second: as an object of closures each cost 2 us more. */
 export class Attempt {
@@ -56,6 +58,10 @@ export class Attempt {
   turn: Turn | undefined = undefined;
   /** A step of it stands in its job. */
   hasKept = false;
+  /** Who fed it, in an exclusive lane. */
+  fedBy: Owner | undefined = undefined;
+  /** Of its lane when it was admitted, where one owner or one pod has that; otherwise each job has its own. */
+  laneFence: { token: string; scope: string } | undefined = undefined;
   /** Called when its job is done and settled. */
   afterDone: (() => void) | undefined = undefined;
   readonly #clock: Clock;
@@ -87,6 +93,11 @@ export class Attempt {
     this.startedMonoAt = clock.mono();
     this.lockedUntilMono = lockDeadline(askedMonoAt);
     this.#clock = clock;
+  }
+
+  /** What it shows to a resource that refuses lower ones of one scope. */
+  get fence(): { token: string; scope: string } {
+    return this.laneFence ?? { token: String(this.start), scope: this.id };
   }
 
   /** Why it is over; undefined while it runs. */

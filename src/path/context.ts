@@ -49,7 +49,7 @@ export class AttemptContext implements Context {
   }
 
   get fence(): string {
-    return String(this.#attempt.start);
+    return this.#attempt.fence.token;
   }
 
   get log(): Logger {

@@ -10,9 +10,11 @@ import { INSTANT_FORM, toEpochMs } from '../words/instant.ts';
 import type { Keys } from '../words/keys.ts';
 import { toDataText } from './data-text.ts';
 import { readMark, toReservation } from './dedupe.ts';
+import { toName } from './definition.ts';
 import { AGENT_FORM, type Envelope, isAgentName, isKey, KEY_FORM } from './envelope.ts';
 import { newJobId } from './job-id.ts';
 import { DEDUPE, type Lane, MAX_PRIORITY } from './lane.ts';
+import { AS_FORM, type Feeder, toFeeding } from './owned.ts';
 
 export interface AddOptions {
   /** On whose behalf. */
@@ -23,6 +25,8 @@ export interface AddOptions {
   key?: string | undefined;
   /** Not before this instant. */
   at?: Date | number | string | undefined;
+  /** Who feeds an exclusive lane: 'manual', 'cron', a service's name. Together with who runs this, it must be the lane's owner. */
+  as?: string | undefined;
 }
 
 export interface Entry extends NewJob {
@@ -44,6 +48,10 @@ export interface EntryInput {
   nowAt: number;
   /** '<lane>/<job id>' of the job that hands over to this one. */
   parent?: string | undefined;
+  /** user@host of whoever adds; with the option `as` it is an owner. */
+  by: string;
+  /** Of a hold, or of the job that hands over: instead of the option. */
+  feeder?: Feeder | undefined;
 }
 
 /** Whatever is handed in, what it throws is a LanekeeperError: getters, proxies and schemas throw what they like. */
@@ -51,6 +59,10 @@ export async function toEntry(input: EntryInput): Promise<Entry> {
   const { lane, payload, options, where } = input;
   try {
     const read = readAddOptions(options, where);
+    if (read.as !== undefined && lane.ownership !== 'exclusive') {
+      const expected = `nothing: lane ${quote(lane.name)} is open, and nobody owns it`;
+      throw wrongOption('LK_INPUT', `${where}as`, expected, read.as);
+    }
     const checked = checkPayload(lane.payload, payload);
     const intake = checked instanceof Promise ? await checked : checked;
     if (intake.ok) return make(input, read);
@@ -62,8 +74,9 @@ export async function toEntry(input: EntryInput): Promise<Entry> {
   }
 }
 
-function make({ lane, keys, payload, where, nowAt, parent }: EntryInput, read: ReadOptions): Entry {
-  const { agent, key, priority = lane.priority, at } = read;
+function make(input: EntryInput, read: ReadOptions): Entry {
+  const { lane, keys, payload, where, nowAt, parent, by } = input;
+  const { agent, key, priority = lane.priority, at, as } = read;
   const delay = at === undefined ? 0 : Math.max(0, at - nowAt);
   // Stored as sent: the schema's defaults and transforms run once, at the pod.
   const envelope: Envelope = {
@@ -91,6 +104,7 @@ function make({ lane, keys, payload, where, nowAt, parent }: EntryInput, read: R
     key,
     content: reservation ? readMark(reservation.mark).content : '',
     startsAt: delay > 0 ? nowAt + delay : null,
+    feeding: toFeeding(lane, keys, input.feeder ?? (as === undefined ? undefined : { as, by })),
     lining: lane.agent && {
       agent: agent ?? null,
       cooldownMs: lane.agent.cooldownMs,
@@ -104,12 +118,12 @@ type ReadOptions = Omit<AddOptions, 'at'> & { at?: number | undefined };
 
 function readAddOptions(given: AddOptions, where: string): ReadOptions {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw wrongOption('LK_INPUT', `${where}options`, '{ agent, priority, key, at }', given);
+    throw wrongOption('LK_INPUT', `${where}options`, '{ agent, priority, key, at, as }', given);
   }
-  const { agent, key, priority, at, ...rest } = given;
+  const { agent, key, priority, at, as, ...rest } = given;
   const [stranger] = Object.keys(rest);
   if (stranger !== undefined) {
-    throw new LanekeeperError('LK_INPUT', `${where}${quote(stranger)}: expected one of agent, priority, key, at`);
+    throw new LanekeeperError('LK_INPUT', `${where}${quote(stranger)}: expected one of agent, priority, key, at, as`);
   }
   if (agent !== undefined && !isAgentName(agent)) {
     throw wrongOption('LK_INPUT', `${where}agent`, AGENT_FORM, agent);
@@ -122,5 +136,6 @@ function readAddOptions(given: AddOptions, where: string): ReadOptions {
   }
   const atMs = at === undefined ? undefined : toEpochMs(at);
   if (at !== undefined && atMs === undefined) throw wrongOption('LK_INPUT', `${where}at`, INSTANT_FORM, at);
-  return { agent, key, priority, at: atMs };
+  if (as !== undefined && toName(as) === undefined) throw wrongOption('LK_INPUT', `${where}as`, AS_FORM, as);
+  return { agent, key, priority, at: atMs, as };
 }

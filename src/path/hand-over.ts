@@ -7,7 +7,9 @@ import type { Attempt } from './attempt.ts';
 import { toDataText } from './data-text.ts';
 import { toContent } from './dedupe.ts';
 import type { AddOptions } from './entry.ts';
-import type { Lane } from './lane.ts';
+import { groupAddress } from './group.ts';
+import { isLane, type Lane } from './lane.ts';
+import type { Feeder } from './owned.ts';
 import type { Added, HandingProducer } from './producer.ts';
 import type { Steps } from './steps.ts';
 
@@ -26,7 +28,8 @@ export function createHandOver(attempt: Attempt, steps: () => Steps, addFrom: Ad
     const what = toContent({ payload: [lane?.name, payload ?? null], agent: options.agent });
     const step = await steps().run(`add ${count}`, async () => {
       crashPoint('before-hand-over');
-      const added = await addFrom(parent, lane, payload, { ...options, ...(key !== undefined && { key }) });
+      const given = { ...options, ...(key !== undefined && { key }) };
+      const added = await addFrom(parent, lane, payload, given, feederFor(attempt, lane));
       crashPoint('after-hand-over');
       return { what, added };
     });
@@ -37,4 +40,17 @@ export function createHandOver(attempt: Attempt, steps: () => Steps, addFrom: Ad
         'read what changes in a step of its own, before',
     );
   };
+}
+
+/** What a job adds in its own group is fed by whoever fed it. Into another group it has no word: its owner may not be that one's. */
+function feederFor({ lane: own, fedBy }: Attempt, lane: Lane): Feeder | undefined {
+  if (!isLane(lane) || lane.ownership !== 'exclusive') return undefined;
+  const [from, to] = [groupAddress(own), groupAddress(lane)];
+  const isTogether = own.ownership === 'exclusive' && from.tag === to.tag && from.name === to.name;
+  if (isTogether && fedBy) return { as: fedBy.as, by: fedBy.by };
+  throw new LanekeeperError(
+    'LK_OWNED',
+    `ctx.add: lane ${quote(lane.name)} is exclusive, and lane ${quote(own.name)} is not of its group: expected a lane that anybody may ` +
+      'feed; take it in a service (producer.take), and add there',
+  );
 }

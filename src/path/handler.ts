@@ -29,7 +29,10 @@ export interface Context {
   readonly signal: AbortSignal;
   readonly log: Logger;
   readonly clock: Clock;
-  /** A number that grows with every start of this job: a resource that refuses lower ones sees no late writer. */
+  /**
+   * A number that grows with every start of this job; in a lane with one owner, or one pod, with every change of that. A resource that
+   * refuses lower ones sees no late writer.
+   */
   readonly fence: string;
   /** As `fetch`, relative to the upstream's base URL. Throws UpstreamError unless 2xx, 3xx or `raw`. */
   fetch(path: string, init?: RequestInit & { raw?: boolean }): Promise<Response>;

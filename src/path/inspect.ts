@@ -10,6 +10,7 @@ import { JOB_STATES, type JobState, SETS_OF_STATE, toState } from './job-state.t
 import type { Lane } from './lane.ts';
 import type { LimitsSeen } from './limit-look.ts';
 import { findLimitWait, findParkedWait, type LimitWait, sayLimitWait, untilOf } from './limit-wait.ts';
+import { type OwnerWait, sayOwnerWait } from './owner-wait.ts';
 import { type PauseSeen, sayPause } from './pause.ts';
 import { parseStacks, readStack, type StackFacts } from './stack.ts';
 import { sayWindowWait, type WindowWait } from './window-wait.ts';
@@ -124,7 +125,8 @@ function toView(raw: JobJson, id: string, lane: string, state: JobState, waits: 
     progress: raw.progress,
     result: raw.returnvalue === undefined ? null : parseOr(raw.returnvalue),
     gate: state === 'parked' ? (waits.gate ?? null) : null,
-    untilAt: isWaiting ? (waits.until ? Number(waits.until) : scheduledAt) : null,
+    // Nobody knows when its owner holds the lane again.
+    untilAt: isWaiting && waits.gate !== 'owner' ? (waits.until ? Number(waits.until) : scheduledAt) : null,
     sinceAt: isWaiting ? (waits.since ? Number(waits.since) : raw.timestamp) : null,
     reason: state === 'dead' ? raw.failedReason : isWaiting ? waits.reason || null : null,
     class: state === 'dead' ? (stacks.at(-1)?.class ?? null) : null,
@@ -162,6 +164,8 @@ export interface Why {
   limit?: LimitWait;
   /** Of a job that waits for an agent's window: which opens next and when, and how many go before it. */
   window?: WindowWait;
+  /** Of a job whose owner was displaced: for whom it waits, and who has the lane. */
+  owner?: OwnerWait;
 }
 
 interface CancelAsked {
@@ -179,6 +183,8 @@ export interface Standing {
   limits?: LimitsSeen;
   /** Of the agent it waits for, while it does. */
   window?: WindowWait | undefined;
+  /** Of whom it waits for at the gate `owner`. */
+  owner?: OwnerWait | undefined;
 }
 
 /** Why is this job where it is, and until when? `pods` is how many run its lane now. */
@@ -190,7 +196,7 @@ export async function explainJob(
   readStanding: (job: JobView) => Promise<Standing> = async () => ({}),
 ): Promise<Why> {
   const job = await showJob(laneQueue, id);
-  const { pause, cancel, alarms, limits, window } = await readStanding(job);
+  const { pause, cancel, alarms, limits, window, owner } = await readStanding(job);
   const base = {
     lane: job.lane,
     job: id,
@@ -235,6 +241,9 @@ export async function explainJob(
           return { ...waits, gate: 'pause', untilAt: null, because: sayPaused(pause) };
         const nobody = pods === 0 ? `; ${NO_POD}` : '';
         return { ...waits, untilAt, because: `${sayWindowWait(window)}${nobody}` };
+      }
+      if (owner && job.gate === 'owner') {
+        return { ...base, place: owner.place, because: sayOwnerWait(job.lane, owner), owner };
       }
       const because = job.reason ?? 'it was added for that instant';
       if (!limits || job.gate !== 'limit') return { ...base, because };

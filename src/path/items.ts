@@ -4,10 +4,19 @@ import { firstLine, LanekeeperError, quote, wrongOption } from '../words/errors.
 import type { Keys } from '../words/keys.ts';
 import { type AddOptions, type Entry, toEntry } from './entry.ts';
 import type { Lane } from './lane.ts';
+import type { Feeder } from './owned.ts';
 
 export interface ListOptions {
   /** Of the whole list: an item without a key of its own gets `<key>/<index>`. */
   key?: string | undefined;
+  /** Who feeds an exclusive lane. */
+  as?: string | undefined;
+}
+
+/** Who adds the list. */
+export interface ListFeeder {
+  by: string;
+  feeder?: Feeder | undefined;
 }
 
 /** Above this, one call would hold the event loop and Redis for too long: 10,000 take about half a second. */
@@ -34,6 +43,7 @@ async function checkItems(
   items: readonly unknown[],
   options: ListOptions,
   nowAt: number,
+  from: ListFeeder,
 ): Promise<Entry[]> {
   const listKey = readListKey(options);
   if (!Array.isArray(items) || items.length === 0 || items.length > MAX_ITEMS) {
@@ -47,15 +57,17 @@ async function checkItems(
       if (typeof item !== 'object' || item === null)
         throw wrongOption('LK_INPUT', `[${index}]`, '{ payload, … }', item);
       const { payload, ...own } = item as { payload: unknown } & AddOptions;
+      if (own.as !== undefined) throw wrongOption('LK_INPUT', `[${index}] as`, 'it with the whole list', own.as);
       const key = own.key ?? (listKey === undefined ? undefined : `${listKey}/${index}`);
       entries.push(
         await toEntry({
           lane,
           keys,
           payload,
-          options: key === own.key ? own : { ...own, key },
+          options: key === own.key && options.as === undefined ? own : { ...own, key, as: options.as },
           where: `[${index}] `,
           nowAt,
+          ...from,
         }),
       );
     } catch (error) {
@@ -74,8 +86,8 @@ async function checkItems(
 
 function readListKey(options: ListOptions): string | undefined {
   const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
-  if (!isObject || Object.keys(options).some((name) => name !== 'key')) {
-    throw wrongOption('LK_INPUT', 'options of the list', '{ key }', options);
+  if (!isObject || Object.keys(options).some((name) => name !== 'key' && name !== 'as')) {
+    throw wrongOption('LK_INPUT', 'options of the list', '{ key, as }', options);
   }
   const { key } = options;
   const isGood = key === undefined || (typeof key === 'string' && key.length > 0 && key.length <= MAX_LIST_KEY);

@@ -48,6 +48,6 @@ export async function readStanding(
   ]);
   const state = toState(bullState, gate);
   if (!state) return undefined;
-  const isWaiting = state === 'parked' || state === 'scheduled';
+  const isWaiting = (state === 'parked' && gate !== 'owner') || state === 'scheduled';
   return { state, startsAt: isWaiting ? Number(until || Number(timestamp) + Number(delay)) : null };
 }

@@ -4,9 +4,8 @@ import type { Ask, Granted, LimitDriver } from '../store/limit-driver.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
-import type { LimitPlan } from '../words/limit.ts';
 import { HeldPermit, type PermitHome, type Slot, type Ticket, waitTooLong } from './held-permit.ts';
-import { KEEP_MS, LanePocket, LEASE_MARGIN_MS } from './lane-pocket.ts';
+import { KEEP_MS, LanePocket, LEASE_MARGIN_MS, tellAfterMs } from './lane-pocket.ts';
 import { PermitLine } from './permit-line.ts';
 
 /** Permits asked for at once, beginning with one and doubled while all are used. */
@@ -22,15 +21,6 @@ const MAX_WAIT_MS = 60_000;
  * much later.
  */
 const COVER_MS = 1_000;
-/**
- * That a request arrived frees its ticket a little sooner, an interval later: it is told with the next ask, or after a fifth of the
- * interval, 25 to 200 ms.
- */
-function tellAfterMs({ limits }: LimitPlan): number {
-  const shortestMs = Math.min(...limits.flatMap(({ kind, perMs }) => (kind === 'count' ? [perMs] : [])));
-  return Math.min(Math.max(shortestMs / 5, 25), 200);
-}
-
 export interface DeskLane {
   readonly name: string;
   readonly weight: number;

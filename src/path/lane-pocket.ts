@@ -3,6 +3,7 @@
 import type { Ask, Granted } from '../store/limit-driver.ts';
 import { SLOT_MS } from '../store/limit-driver.ts';
 import type { Clock } from '../words/clock.ts';
+import type { LimitPlan } from '../words/limit.ts';
 import type { Slot, Ticket } from './held-permit.ts';
 
 /** Slots are named to Redis again when they were not for so long: a seventh of their lease. */
@@ -11,6 +12,15 @@ export const KEEP_MS = 2_000;
 export const LEASE_MARGIN_MS = 500;
 /** What is written at a ticket's last instant is on its way by then. */
 const WRITE_MS = 2;
+
+/**
+ * That a request arrived frees its ticket a little sooner, an interval later: it is told with the next ask, or after a fifth of the
+ * interval, 25 to 200 ms.
+ */
+export function tellAfterMs({ limits }: LimitPlan): number {
+  const shortestMs = Math.min(...limits.flatMap(({ kind, perMs }) => (kind === 'count' ? [perMs] : [])));
+  return Math.min(Math.max(shortestMs / 5, 25), 200);
+}
 
 /** The part of an ask that says what became of what was had. */
 type Said = Pick<Ask, 'freed' | 'unsent' | 'sent' | 'kept' | 'wired'>;

@@ -36,6 +36,8 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
     if (attempt.ended === 'cancelled') return { kind: 'cancel' };
     if (attempt.ended === 'leaving' || attempt.ended === 'unpermitted') return { kind: 'return' };
     if (attempt.ended === 'lost') return { kind: 'lost', reason: 'its lock was lost; another pod may run it' };
+    if (attempt.ended === 'fenced')
+      return { kind: 'lost', reason: attempt.cause?.message ?? 'its owner was displaced' };
     return fromFailure(attempt, 'timeout', new Error(attempt.cause?.message ?? `no end within ${lane.timeoutMs} ms`));
   }
 

@@ -1,7 +1,7 @@
 // How jobs get in. Everything is checked before anything is written, ids are fixed before the write, and what was written in
 // part is completed by the same call again.
 
-import { addJob, addJobs, type Before } from '../store/add-jobs.ts';
+import { addJob, addJobs, type Before, NotItsOwner } from '../store/add-jobs.ts';
 import { connectRedis, type Redis, redisDown } from '../store/connect.ts';
 import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
 import { chooseLocks } from '../store/ownership/choose-locks.ts';
@@ -17,7 +17,8 @@ import { type AddOptions, type Entry, toEntry } from './entry.ts';
 import { type ListOptions, readItems } from './items.ts';
 import { type JobState, readStanding } from './job-state.ts';
 import { isLane, type Lane } from './lane.ts';
-import { type HoldOptions, holdLane, type OwnerClaim, type OwnerHold } from './owner-hold.ts';
+import { type Feeder, notItsOwner } from './owned.ts';
+import { type HoldOptions, holdLane, type OwnerHold } from './owner-hold.ts';
 import { refuseUnderPressure } from './pressure.ts';
 
 export type { AddOptions };
@@ -54,14 +55,18 @@ export interface Hold<In = unknown> extends OwnerHold {
   addMany(items: readonly ({ payload: In } & AddOptions)[], options?: ListOptions): Promise<Added[]>;
 }
 
-/** What an add on behalf of an owner carries with its options. */
-interface Owned {
-  owner: OwnerClaim;
-}
-
-/** A producer inside a pod: what a job adds keeps that job's id. */
+/** What pods and holds add with. */
 export interface HandingProducer extends Producer {
-  addFrom(parent: string, lane: Lane, payload: unknown, options: AddOptions): Promise<Added>;
+  /** What a job adds keeps that job's id, and is fed by whoever fed that job. */
+  addFrom(parent: string, lane: Lane, payload: unknown, options: AddOptions, feeder?: Feeder): Promise<Added>;
+  /** As the owner that is given, whatever `as` says. */
+  addAs(feeder: Feeder, lane: Lane, payload: unknown, options: AddOptions): Promise<Added>;
+  addManyAs(
+    feeder: Feeder,
+    lane: Lane,
+    items: readonly ({ payload: unknown } & AddOptions)[],
+    options: ListOptions,
+  ): Promise<Added[]>;
 }
 
 export type ProducerOptions = DoorOptions;
@@ -85,6 +90,7 @@ export function openProducer(
   locks: OwnerLocks = chooseLocks(redis, createKeys(prefix), []),
 ): HandingProducer {
   const keys = createKeys(prefix);
+  const by = whoami();
   const holds = new Set<OwnerHold>();
   const queues = new Map<string, LaneQueue>();
   /** Lists that were written in part, with the ids they were written under. */
@@ -96,12 +102,17 @@ export function openProducer(
     return open;
   }
 
-  async function ask<T>(send: () => Promise<T>): Promise<T> {
+  async function ask<T>(send: () => Promise<T>, entry?: Entry): Promise<T> {
     try {
       return await send();
     } catch (error) {
-      throw error instanceof LanekeeperError ? error : toRefusal(error);
+      if (error instanceof LanekeeperError) throw error;
+      throw entry && error instanceof NotItsOwner ? toOwned(entry, error) : toRefusal(error);
     }
+  }
+
+  function toOwned({ job, feeding }: Entry, { holder }: NotItsOwner): LanekeeperError {
+    return notItsOwner(job.name, feeding ?? { as: '', by: '' }, holder);
   }
 
   /** ReplyError: Redis is there and says no (out of memory, read only). Anything else: it did not answer. */
@@ -126,13 +137,19 @@ export function openProducer(
     return { id: first, ...standing, isRepeat: true };
   }
 
-  async function addOne(given: Lane, payload: unknown, options: AddOptions, parent?: string): Promise<Added> {
+  async function addOne(
+    given: Lane,
+    payload: unknown,
+    options: AddOptions,
+    { parent, feeder }: { parent?: string; feeder?: Feeder | undefined } = {},
+  ): Promise<Added> {
     const lane = expectLane(given);
-    const entry = await toEntry({ lane, keys, payload, options, where: '', nowAt: clock.now(), parent });
+    const nowAt = clock.now();
+    const entry = await toEntry({ lane, keys, payload, options, where: '', nowAt, parent, by, feeder });
     await refuseUnknownAgents(lane, [entry]);
     const laneQueue = queueOf(lane);
     using _held = await refuseUnderPressure(laneQueue, lane, [entry]);
-    const before = await ask(() => addJob(laneQueue, entry));
+    const before = await ask(() => addJob(laneQueue, entry), entry);
     if (isAnother(entry, before)) throw keyTaken(entry.key ?? '', readMark(before).id);
     return toAdded(laneQueue, entry, before);
   }
@@ -168,6 +185,8 @@ export function openProducer(
         const before = answers[from + place];
         if (typeof before === 'string' && isAnother(entry, before)) {
           answers[from + place] = keyTaken(entry.key ?? '', readMark(before).id, `[${from + place}] `);
+        } else if (before instanceof NotItsOwner) {
+          answers[from + place] = toOwned(entry, before);
         }
       }
       const failed = answers.find((answer) => answer instanceof Error);
@@ -191,39 +210,19 @@ export function openProducer(
 
   const producer: HandingProducer = {
     add: (lane, payload, options = {}) => addOne(lane as Lane, payload, options),
-    addFrom: (parent, lane, payload, options) => addOne(lane, payload, options, parent),
-    async addMany(given, items, options = {}) {
-      const lane = expectLane(given);
-      const entries = asBefore(unfinished.get(items), await readItems(lane, keys, items, options, clock.now()));
-      await refuseUnknownAgents(lane, entries);
-      await refuseTakenKeys(entries);
-      const laneQueue = queueOf(lane);
-      using _held = await refuseUnderPressure(laneQueue, lane, entries);
-      let answers: Before[];
-      try {
-        answers = await writeList(laneQueue, entries);
-      } catch (error) {
-        unfinished.set(items, entries);
-        throw error;
-      }
-      unfinished.delete(items);
-      const added: Added[] = [];
-      for (const part of inChunks(entries)) {
-        const told = part.map((entry, place) => toAdded(laneQueue, entry, answers[added.length + place]));
-        added.push(...(told.some((one) => one instanceof Promise) ? await Promise.all(told) : (told as Added[])));
-      }
-      return added;
-    },
+    addFrom: (parent, lane, payload, options, feeder) => addOne(lane, payload, options, { parent, feeder }),
+    addAs: (feeder, lane, payload, options) => addOne(lane, payload, options, { feeder }),
+    addMany: (lane, items, options = {}) => addList(lane as Lane, items, options),
+    addManyAs: (feeder, lane, items, options) => addList(lane, items, options, feeder),
     async take(given, options) {
       const lane = expectLane(given);
       const onEnd = (hold: OwnerHold) => void holds.delete(hold);
-      const hold = await ask(() => holdLane({ locks, lane, by: whoami(), clock, onEnd }, options));
+      const hold = await ask(() => holdLane({ locks, lane, by, clock, onEnd }, options));
       holds.add(hold);
-      const owned = (): Owned => ({ owner: hold.claim() });
       return Object.assign(hold, {
-        add: async (payload: never, more: AddOptions = {}) => producer.add(given, payload, { ...more, ...owned() }),
-        addMany: async (items: never[], more: ListOptions = {}) =>
-          producer.addMany(given, items, { ...more, ...owned() }),
+        add: async (payload: unknown, more: AddOptions = {}) => producer.addAs(hold.claim(), lane, payload, more),
+        addMany: async (items: readonly ({ payload: unknown } & AddOptions)[], more: ListOptions = {}) =>
+          producer.addManyAs(hold.claim(), lane, items, more),
       });
     },
     async close() {
@@ -234,6 +233,35 @@ export function openProducer(
     },
   };
   return producer;
+
+  async function addList(
+    given: Lane,
+    items: readonly ({ payload: unknown } & AddOptions)[],
+    options: ListOptions,
+    feeder?: Feeder,
+  ): Promise<Added[]> {
+    const lane = expectLane(given);
+    const read = await readItems(lane, keys, items, options, clock.now(), { by, feeder });
+    const entries = asBefore(unfinished.get(items), read);
+    await refuseUnknownAgents(lane, entries);
+    await refuseTakenKeys(entries);
+    const laneQueue = queueOf(lane);
+    using _held = await refuseUnderPressure(laneQueue, lane, entries);
+    let answers: Before[];
+    try {
+      answers = await writeList(laneQueue, entries);
+    } catch (error) {
+      unfinished.set(items, entries);
+      throw error;
+    }
+    unfinished.delete(items);
+    const added: Added[] = [];
+    for (const part of inChunks(entries)) {
+      const told = part.map((entry, place) => toAdded(laneQueue, entry, answers[added.length + place]));
+      added.push(...(told.some((one) => one instanceof Promise) ? await Promise.all(told) : (told as Added[])));
+    }
+    return added;
+  }
 }
 
 /** Only a key can stand for something else: what is the same by content or by the lane's word is the same. */

@@ -33,8 +33,9 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
     const headers = new Headers(init.headers);
     // Last, so that no handler unpins by accident what the upstream's definition promises.
     for (const [name, value] of Object.entries(lane.upstream?.pins ?? {})) headers.set(name, value);
-    headers.set('x-fence-token', String(attempt.start));
-    headers.set('x-fence-scope', id);
+    const { token, scope } = attempt.fence;
+    headers.set('x-fence-token', token);
+    headers.set('x-fence-scope', scope);
     // The same for every attempt, so that a post whose answer was lost is not made twice.
     const isEffect = method !== 'GET' && method !== 'HEAD';
     if (isEffect && lane.upstream?.idempotency !== false && !headers.has('idempotency-key')) {

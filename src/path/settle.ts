@@ -4,14 +4,16 @@
 
 import type { KeepJobs, MinimalJob } from 'bullmq';
 import { type Fetched, isNotOurs, type LaneQueue, returnJob, toFetched } from '../store/lane-queue.ts';
+import { parkDisplaced } from '../store/ownership/aside.ts';
 import { takingOut } from '../store/taking-out.ts';
 import type { Clock } from '../words/clock.ts';
 import { crashPoint } from '../words/crash-point.ts';
 import { toError } from '../words/errors.ts';
 import type { EventHub, Events } from '../words/events.ts';
-import { JOB_FIELDS } from '../words/keys.ts';
+import { JOB_FIELDS, type Keys } from '../words/keys.ts';
 import type { Outcome } from '../words/outcome.ts';
 import type { Attempt } from './attempt.ts';
+import { groupAddress } from './group.ts';
 import type { Lane, Retention } from './lane.ts';
 import { createRefusals } from './refusals.ts';
 import { appendStack } from './stack.ts';
@@ -22,11 +24,13 @@ export interface SettleOptions {
   pod: string;
   lane: Lane;
   laneQueue: LaneQueue;
+  keys: Keys;
   clock: Clock;
   events: EventHub;
 }
 
-export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOptions): Settle {
+export function createSettle({ pod, lane, laneQueue, keys, clock, events }: SettleOptions): Settle {
+  const owned = { laneQueue, keys, lease: keys.owner(groupAddress(lane)) };
   // Dead letters leave by the retention alone, which counts and tells them: trimmed here they would vanish without a word.
   const keep = { done: createTrimmer(lane.done, clock), dead: () => KEEP_ALL };
   const refusals = createRefusals();
@@ -35,7 +39,7 @@ export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOpti
     let outcome = wanted;
     const ref = { lane: attempt.lane.name, job: attempt.id, attempt: attempt.number };
     if (outcome.kind === 'lost') {
-      events.emit('attempt.lost', { ...ref, reason: outcome.reason });
+      events.emit(attempt.ended === 'fenced' ? 'attempt.fenced' : 'attempt.lost', { ...ref, reason: outcome.reason });
       return undefined;
     }
     attempt.isSettling = true;
@@ -53,6 +57,14 @@ export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOpti
         crashPoint(outcome.kind === 'dead' ? 'before-bury' : 'before-settle');
         const { hold } = attempt;
         const settling = outcome;
+        if (outcome.kind === 'park' && outcome.untilAt === null) {
+          crashPoint('before-park');
+          const what = await parkDisplaced(owned, attempt.id, attempt.token);
+          crashPoint('after-park');
+          if (what === 'lost') return await refused(attempt, outcome);
+          announce(attempt, what === 'back' ? BACK : outcome, clock, events);
+          return undefined;
+        }
         const fetched = hold
           ? await hold.release(laneQueue, attempt, outcome, (backend) =>
               move({ laneQueue: { ...laneQueue, backend }, attempt, outcome: settling, pod, clock, keep }, false),
@@ -66,8 +78,7 @@ export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOpti
       } catch (error) {
         if (isNotOurs(error)) {
           refusals.answered();
-          events.emit('settle.refused', { ...ref, outcome: outcome.kind });
-          return undefined;
+          return await refused(attempt, outcome);
         }
         if (isOurFault(error)) {
           outcome = {
@@ -84,7 +95,18 @@ export function createSettle({ pod, lane, laneQueue, clock, events }: SettleOpti
       }
     }
   };
+
+  /** Another pod has its job; or another took its lane, and whose it was waits for that lane. */
+  async function refused({ id, number }: Attempt, { kind }: Outcome): Promise<undefined> {
+    const ref = { lane: lane.name, job: id, attempt: number };
+    events.emit('settle.refused', { ...ref, outcome: kind });
+    if (lane.ownership !== 'exclusive') return;
+    const gate = await laneQueue.redis.hget(laneQueue.jobKey(id), JOB_FIELDS.gate).catch(() => null);
+    if (gate === 'owner') events.emit('attempt.fenced', { ...ref, reason: `what it came to (${kind}) was refused` });
+  }
 }
+
+const BACK: Outcome & { kind: 'return' } = { kind: 'return', why: 'its owner holds the lane again' };
 
 /** Not Redis's no, nor its silence: what was to be written cannot be. Asked again, it could not either. */
 function isOurFault(error: unknown): boolean {
@@ -135,11 +157,12 @@ async function move(
       return next(await backend.moveToDelayed(id, nowAt, outcome.afterMs, token, { fieldsToUpdate, fetchNext }));
     }
     case 'park': {
+      const untilAt = outcome.untilAt ?? nowAt;
       const fieldsToUpdate = {
-        ...waitingFields(outcome.gate, outcome.untilAt, outcome.reason, nowAt),
+        ...waitingFields(outcome.gate, untilAt, outcome.reason, nowAt),
         ...(outcome.parks === undefined ? {} : { [JOB_FIELDS.parks]: outcome.parks }),
       };
-      const delayMs = Math.max(0, outcome.untilAt - nowAt);
+      const delayMs = Math.max(0, untilAt - nowAt);
       return next(
         await backend.moveToDelayed(id, nowAt, delayMs, token, { skipAttempt: true, fieldsToUpdate, fetchNext }),
       );
@@ -210,7 +233,12 @@ function createTrimmer({ keepMs, max }: Retention, clock: Clock): () => KeepJobs
 function announce(attempt: Attempt, outcome: Exclude<Outcome, { kind: 'lost' }>, clock: Clock, events: EventHub): void {
   const { lane, id: job, number, agent } = attempt;
   if (outcome.kind === 'return') {
-    events.emit('attempt.returned', { lane: lane.name, job, attempt: number, reason: 'its pod is leaving' });
+    events.emit('attempt.returned', {
+      lane: lane.name,
+      job,
+      attempt: number,
+      reason: outcome.why ?? 'its pod is leaving',
+    });
     return;
   }
   if (outcome.kind === 'cancel') {
@@ -230,7 +258,7 @@ function announce(attempt: Attempt, outcome: Exclude<Outcome, { kind: 'lost' }>,
     if (outcome.class !== null) end.class = outcome.class;
     end.gate = outcome.gate;
     end.reason = outcome.reason;
-    end.untilAt = outcome.untilAt;
+    if (outcome.untilAt !== null) end.untilAt = outcome.untilAt;
   }
   events.emit('attempt.finished', end);
 }

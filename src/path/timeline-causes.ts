@@ -76,7 +76,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     say: (line) => `${line.lane} taken by ${textOf(line, 'as') ?? line.who}`,
   },
   'lane.displaced': {
-    effects: ['attempts.jump', 'attempts.fall', 'park:owner', 'dead:refused', 'settle.refused', 'attempt.lost'],
+    effects: ['attempts.jump', 'attempts.fall', 'park:owner', 'attempt.fenced', 'jobs.displaced', 'settle.refused'],
     by: 'tag',
     forMs: minutes(10),
     say: (line) => `the owner of ${line.lane} displaced`,

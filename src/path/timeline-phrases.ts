@@ -29,10 +29,15 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally'>> = Object.freeze
     (l) =>
       `order to ${text(l, 'order')} ${textOf(l, 'job') ?? lane(l)} changed nothing, found ${text(l, 'found')}: ${why(l)}`,
   ),
-  'lane.taken': order((l) => `${lane(l)} taken by ${owner(l)}${until(l)}: ${why(l)}`),
+  'lane.taken': order((l) => `${lane(l)} taken by ${owner(l)}${byForce(l)}${until(l)}: ${why(l)}`),
   'lane.released': order((l) => `${lane(l)} released by ${owner(l)}: ${why(l)}`),
-  'lane.displaced': order((l) => `${lane(l)} taken from ${displaced(l)} by ${taker(l)}: ${why(l)}`),
+  'lane.displaced': order((l) => `${owner(l)} displaced from ${lane(l)}, ${attempts(l, 'jobs')} stopped`),
   'lane.expired': trouble((l) => `${lane(l)}: the term of ${owner(l)} ran out`),
+  'displaced.ordered': order(
+    (l) => `began to ${text(l, 'order')} ${jobs(l, 'total')} that ${feeder(l)} left in ${lane(l)}: ${why(l)}`,
+  ),
+  'jobs.adopted': order((l) => `adopted ${jobs(l, 'count')} that ${feeder(l)} left in ${lane(l)}: ${why(l)}`),
+  'jobs.dropped': order((l) => `dropped ${jobs(l, 'count')} that ${feeder(l)} left in ${lane(l)}: ${why(l)}`),
   'agent.ordered': order(
     (l) => `${ordered(l)} ${text(l, 'agent')} of ${upstream(l)}${opens(l)}: ${why(l)}`,
     (l, count, which) => `${ordered(l)} ${count} agents of ${upstream(l)} (${which})${opens(l)}: ${why(l)}`,
@@ -77,6 +82,17 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally'>> = Object.freeze
   'agent.freed': trouble(
     (l) => `agent ${text(l, 'agent')} taken back from a pod that died or froze${l.wasSent ? ' in mid-request' : ''}`,
     (l, count, which) => `${count} agents of ${upstream(l)} taken back from pods that died or froze (${which})`,
+  ),
+
+  // Who runs what, and what becomes of what a displaced owner fed.
+  'run.taken': news((l) => `the pod runs ${part(l)}${textOf(l, 'fromPod') ? `, after ${text(l, 'fromPod')}` : ''}`),
+  'run.lost': trouble((l) => `the pod runs ${part(l)} no more: ${why(l)}`),
+  'run.released': news((l) => `the pod gives up ${part(l)}`),
+  'jobs.displaced': news((l) => `${jobs(l, 'count')} of ${lane(l)} lie aside until their owner holds it again`),
+  'jobs.returned': relief((l) => `${jobs(l, 'count')} of ${lane(l)} are back in line: their owner holds it again`),
+  'attempt.fenced': trouble(
+    (l) => `an attempt at job ${job(l)} of ${lane(l)} ended: ${why(l)}`,
+    (l, count, which) => `${count} attempts on ${lane(l)} ended (${which}): ${why(l)}`,
   ),
 
   // Jobs.
@@ -193,6 +209,19 @@ function letters(line: TimelineLine, field: string): string {
   const of = textOf(line, 'class');
   return `${count.toLocaleString('en-US')} dead letter${count === 1 ? '' : 's'}${of ? ` (${of})` : ''}`;
 }
+function counted(line: TimelineLine, field: string, what: string): string {
+  const count = numberOf(line, field) ?? 0;
+  return `${count.toLocaleString('en-US')} ${what}${count === 1 ? '' : 's'}`;
+}
+const jobs = (line: TimelineLine, field: string) => counted(line, field, 'job');
+const attempts = (line: TimelineLine, field: string) => counted(line, field, 'attempt');
+const byForce = (line: TimelineLine) => (line.isForced === true ? `, by force from ${text(line, 'from')}` : '');
+function feeder(line: TimelineLine): string {
+  const of = line.of;
+  return typeof of === 'object' && of !== null ? owner({ ...line, ...of }) : 'somebody';
+}
+/** A lane that one pod runs, or a part that one pod plays for all. */
+const part = (line: TimelineLine) => textOf(line, 'role') ?? lane(line);
 const stopped = (line: TimelineLine) => (line.isStopped === true ? ', then was stopped' : '');
 
 /** An owner is `as` and `by`; of an older entry only who wrote it is known. */
@@ -202,16 +231,6 @@ function owner(line: TimelineLine, as = 'as', by = 'by'): string {
   if (name === null) return hand ?? line.who ?? 'its owner';
   return hand === null || hand === line.who ? name : `${name} (${hand})`;
 }
-function displaced(line: TimelineLine): string {
-  const before = line.before;
-  const from = typeof before === 'object' && before !== null ? (before as TimelineLine) : line;
-  return from === line ? (textOf(line, 'displaced') ?? textOf(line, 'from') ?? text(line, 'before')) : owner(from);
-}
-function taker(line: TimelineLine): string {
-  const after = line.after;
-  return typeof after === 'object' && after !== null ? owner(after as TimelineLine) : owner(line);
-}
-
 const ORDERED: Record<string, string> = { add: 'registered', remove: 'removed', mark: 'marked', clear: 'cleared' };
 const ordered = (line: TimelineLine) => ORDERED[text(line, 'order')] ?? text(line, 'order');
 

@@ -41,7 +41,7 @@ function isRefusal({ class: ofClass }: { class: FailureClass }): boolean {
 }
 
 function heldUntil(outcome: Outcome): { untilAt: number; source: Charge['source']; reason: string } | undefined {
-  if (outcome.kind !== 'park' || outcome.gate !== 'limit') return undefined;
+  if (outcome.kind !== 'park' || outcome.gate !== 'limit' || outcome.untilAt === null) return undefined;
   const source = outcome.class === 'quota' ? 'quota' : outcome.class === 'rate-limit' ? 'retry-after' : 'policy';
   return { untilAt: outcome.untilAt, source, reason: outcome.reason };
 }

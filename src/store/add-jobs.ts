@@ -4,6 +4,7 @@
 import type { JobJson } from 'bullmq';
 import { crashPoint } from '../words/crash-point.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
+import type { OwnerLease } from '../words/owner.ts';
 import { CALENDAR, LINE_UP } from './calendar/calendar.ts';
 import type { Redis } from './connect.ts';
 import type { LaneQueue } from './lane-queue.ts';
@@ -29,14 +30,35 @@ export interface Lining {
   prefixes: readonly [string, string, string];
 }
 
+/** For a job of an exclusive lane: it is added if that is who may feed it now, and says so in a field of its own. */
+export interface Feeding {
+  /** The key of the lease. */
+  lease: string;
+  as: string;
+  by: string;
+  /** Of a hold: no other grant will do. */
+  token?: number | undefined;
+}
+
 export interface NewJob {
   readonly job: JobJson;
+  readonly feeding?: Feeding | undefined;
   readonly reservation: Reservation | undefined;
   readonly lining: Lining | undefined;
 }
 
 /** A text is the mark of the one that was there before. Otherwise it was added; a number says when it should start, NaN that nobody knows. */
 export type Before = string | number | undefined;
+
+/** Nothing was written: another holds the lane, or nobody does. Instants are epoch ms by Redis. */
+export class NotItsOwner extends Error {
+  readonly holder: OwnerLease | undefined;
+
+  constructor(holder: OwnerLease | undefined) {
+    super('not its owner');
+    this.holder = holder;
+  }
+}
 
 export async function addJob(laneQueue: LaneQueue, entry: NewJob): Promise<Before> {
   const backend = adderOf(laneQueue);
@@ -73,8 +95,17 @@ export async function addJobs(laneQueue: LaneQueue, entries: readonly NewJob[]):
 /** The script answers the id, BullMQ's code for what it refused, or what stood there before. */
 function toBefore(reply: unknown): Before | Error {
   if (reply instanceof Error) return reply;
+  if (Array.isArray(reply) && reply.length > 2) return new NotItsOwner(toHolder(reply.slice(1)));
   if (Array.isArray(reply)) return reply.length > 1 ? Number.parseFloat(String(reply[1])) : String(reply[0]);
   return typeof reply === 'string' ? undefined : new Error(`BullMQ refused the job: ${String(reply)}`);
+}
+
+function toHolder([token, as = '', by = '', reason = '', since, until, isLive, hold = '']: string[]):
+  | OwnerLease
+  | undefined {
+  if (!token) return undefined;
+  const at = { sinceAt: Number(since), untilAt: Number(until) };
+  return { token: Number(token), as, by, reason, ...at, isLive: Number(isLive) === 1, hold };
 }
 
 /** What BullMQ's backend for Redis has beside the interface it shares with others. */
@@ -93,7 +124,8 @@ interface Call {
   given: Value[];
 }
 
-function toCall({ redis, jobKey, lane }: LaneQueue, backend: Adder, { job, reservation, lining }: NewJob): Call {
+function toCall({ redis, jobKey, lane }: LaneQueue, backend: Adder, entry: NewJob): Call {
+  const { job, reservation, lining, feeding } = entry;
   const id = job.id as string;
   let call: Call | undefined;
   const runCommand = (command: string, given: Value[]) => {
@@ -102,32 +134,65 @@ function toCall({ redis, jobKey, lane }: LaneQueue, backend: Adder, { job, reser
   // It picks the script and packs its arguments before its first await.
   void backend.addJobToTransaction({ runCommand }, job, id);
   const { command, given } = call as unknown as Call;
-  if (!reservation && !lining) return { command, given };
-  given.splice(scriptOf(redis, command).numberOfKeys, 0, jobKey(id), reservation?.key ?? jobKey(id));
+  if (!reservation && !lining && !feeding) return { command, given };
+  const ours = [jobKey(id), reservation?.key ?? jobKey(id)];
+  given.splice(scriptOf(redis, command).numberOfKeys, 0, ...(feeding ? [feeding.lease] : []), ...ours);
+  if (feeding) given.push(feeding.as, feeding.by, feeding.token ?? '');
   if (reservation) given.push(reservation.mark, reservation.forMs);
   if (lining) {
     const { agent, cooldownMs, isLater, prefixes } = lining;
     given.push(lane.name, id, agent ?? '', cooldownMs, isLater ? 1 : 0, ...prefixes);
   }
-  return { command: mergedScript(redis, command, reservation !== undefined, lining !== undefined), given };
+  return { command: mergedScript(redis, command, entry), given };
 }
 
 /** Defines, once per connection, BullMQ's script with ours around it, and answers its name. */
-function mergedScript(redis: Redis, command: string, reserves: boolean, lines: boolean): string {
-  const merged = `lanekeeper:${reserves ? 'reserve' : ''}:${lines ? 'line' : ''}:${command}`;
+function mergedScript(redis: Redis, command: string, { reservation, lining, feeding }: NewJob): string {
+  const parts: Parts = {
+    reserves: reservation !== undefined,
+    lines: lining !== undefined,
+    isOwned: feeding !== undefined,
+  };
+  const names = [parts.isOwned ? 'owned' : '', parts.reserves ? 'reserve' : '', parts.lines ? 'line' : ''];
+  const merged = `lanekeeper:${names.join(':')}:${command}`;
   if (merged in redis) return merged;
   const { lua, numberOfKeys } = scriptOf(redis, command);
-  redis.defineCommand(merged, { numberOfKeys: numberOfKeys + 2, lua: aroundBullMq(lua, reserves, lines) });
+  redis.defineCommand(merged, { numberOfKeys: numberOfKeys + (parts.isOwned ? 3 : 2), lua: aroundBullMq(lua, parts) });
   return merged;
 }
 
+/** What of ours a script has. */
+interface Parts {
+  reserves: boolean;
+  lines: boolean;
+  isOwned: boolean;
+}
+
 /**
- * KEYS: BullMQ's, then the job and the reservation. ARGV: BullMQ's, then the reservation's mark and how long it stands, in ms; then
- * what the line is told, and what its keys begin with. Answers the id, BullMQ's negative code (and reserves nothing), { mark } of the
- * job that came first (and writes nothing), or { id, the instant at which it should start }.
+ * KEYS: BullMQ's, then the lease of an exclusive lane, the job and the reservation. ARGV: BullMQ's, then who feeds (as, by, token or
+ * ''); then the reservation's mark and how long it stands, in ms; then what the line is told, and what its keys begin with. Answers
+ * the id, BullMQ's negative code (and reserves nothing), { mark } of the job that came first (and writes nothing), { id, the instant
+ * at which it should start }, or, when another may feed the lane, { 'owned', its lease … } (and writes nothing).
  */
-function aroundBullMq(lua: string, reserves: boolean, lines: boolean): string {
+function aroundBullMq(lua: string, { reserves, lines, isOwned }: Parts): string {
   const last = lines ? '#ARGV - 8' : '#ARGV';
+  const feeder = reserves ? `${last} - 2` : last;
+  const owned = `
+local lease = redis.call('HMGET', KEYS[#KEYS - 2], 'token', 'as', 'by', 'reason', 'since', 'until', 'hold')
+do
+  local time = redis.call('TIME')
+  local as, by, token = ARGV[${feeder} - 2], ARGV[${feeder} - 1], ARGV[${feeder}]
+  local isLive = (tonumber(lease[6]) or 0) > time[1] * 1000 + math.floor(time[2] / 1000)
+  if not isLive or lease[2] ~= as or lease[3] ~= by or (token ~= '' and token ~= lease[1]) then
+    local told = { 'owned' }
+    for i = 1, 6 do told[i + 1] = lease[i] or '' end
+    told[8] = isLive and 1 or 0
+    told[9] = lease[7] or ''
+    return told
+  end
+end`;
+  const fed = `
+redis.call('HSET', KEYS[#KEYS - 1], '${JOB_FIELDS.owner}', cjson.encode({ token = lease[1], as = lease[2], by = lease[3] }))`;
   const reserved = `
 redis.call('SET', reservation, ARGV[${last} - 1], 'PX', ARGV[${last}])
 redis.call('HSET', KEYS[#KEYS - 1], '${JOB_FIELDS.same}', reservation)`;
@@ -135,10 +200,12 @@ redis.call('HSET', KEYS[#KEYS - 1], '${JOB_FIELDS.same}', reservation)`;
 local function add(KEYS, ARGV)
 ${lua}
 end
+${isOwned ? owned : ''}
 ${lines ? CALENDAR : ''}
 ${reserves ? `local reservation = KEYS[#KEYS]\nlocal before = redis.call('GET', reservation)\nif before then return { before } end` : ''}
 local id = add(KEYS, ARGV)
 if type(id) == 'number' and id < 0 then return id end
+${isOwned ? fed : ''}
 ${reserves ? reserved : ''}
 ${lines ? `${LINE_UP}\nreturn { id, startsAt }` : 'return id'}
 `;

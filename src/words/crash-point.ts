@@ -2,7 +2,7 @@
 // `npm run faults` builds a second dist/ in which this file is another one, that kills the process (scripts/build.js).
 
 /** In the order in which one job passes them. */
-export type CrashPoint =
+export type JobPoint =
   | 'before-add'
   | 'after-add' // written, and the caller has not heard so
   | 'after-fetch'
@@ -20,10 +20,21 @@ export type CrashPoint =
   | 'after-bury';
 
 /** In the order in which an order passes them whose change is BullMQ's (path/audited). */
-export type OrderCrashPoint =
+export type OrderPoint =
   | 'before-intent' // nothing is written
   | 'after-intent' // it is on the record, and nothing has changed
   | 'after-change' // and the journal does not say so
   | 'after-result';
 
-export function crashPoint(_name: CrashPoint | OrderCrashPoint): void {}
+/** Those around the change of an owner. */
+export type OwnerPoint =
+  | 'before-take'
+  | 'after-take' // granted, and the caller has not heard so
+  | 'before-aside' // between two pages of what a displaced owner fed
+  | 'after-aside'
+  | 'before-park' // a job that was fetched for an owner who was displaced meanwhile
+  | 'after-park';
+
+export type CrashPoint = JobPoint | OrderPoint | OwnerPoint;
+
+export function crashPoint(_name: CrashPoint): void {}

@@ -32,6 +32,14 @@ interface LettersEnd {
   isStopped: boolean;
 }
 
+interface DisplacedRef {
+  lane: string;
+  operation: string;
+  /** Whose: `by` null for everybody's of that name. */
+  of: { as: string; by: string | null };
+  reason: string;
+}
+
 /** `lane` is the one that was named, `lanes` all that have this owner together; `token` is text: Lua writes it. */
 interface OwnerRef {
   lane: string;
@@ -68,6 +76,15 @@ export interface Events {
   'step.degraded': JobRef & { attempt: number; step: string; class: FailureClass; reason: string };
   'attempt.returned': JobRef & { attempt: number; reason: string };
   'attempt.lost': JobRef & { attempt: number; reason: string };
+  /** Its owner was displaced while it ran: it was ended, or what it came to was refused. Its job waits for that owner. */
+  'attempt.fenced': JobRef & { attempt: number; reason: string };
+  /** What waited when its owner was displaced lies aside now, or is back in its line because that owner holds the lane again. */
+  'jobs.displaced': { lane: string; count: number };
+  'jobs.returned': { lane: string; count: number };
+  /** Somebody orders about what displaced owners left: `jobs.adopted` or `jobs.dropped` tells how it ended. */
+  'displaced.ordered': DisplacedRef & { order: 'adopt' | 'drop'; total: number };
+  'jobs.adopted': DisplacedRef & { count: number; to: { as: string; by: string } };
+  'jobs.dropped': DisplacedRef & { count: number };
   'admission.decided': JobRef & { verdict: 'park' | 'refuse'; gate: Gate | null; reason: string };
   'settle.refused': JobRef & { attempt: number; outcome: string };
   'job.stalled': JobRef;
@@ -177,6 +194,12 @@ export const EVENT_CATALOGUE = {
   'step.degraded': { level: 'warn', journal: true },
   'attempt.returned': { level: 'info', journal: true },
   'attempt.lost': { level: 'warn', journal: true },
+  'attempt.fenced': { level: 'warn', journal: true },
+  'jobs.displaced': { level: 'info', journal: true },
+  'jobs.returned': { level: 'info', journal: true },
+  'displaced.ordered': { level: 'info', journal: true },
+  'jobs.adopted': { level: 'info', journal: true },
+  'jobs.dropped': { level: 'info', journal: true },
   'admission.decided': { level: 'debug', journal: false }, // the attempt.finished that follows is kept
   'settle.refused': { level: 'warn', journal: true },
   'job.stalled': { level: 'warn', journal: true },

@@ -132,6 +132,10 @@ export interface Keys {
   role(name: string): string;
   /** HASH on a lock server: `at`, since when it has its data (epoch ms by its own clock), and `run`, its run_id then. Never expires. */
   lockBorn(): string;
+  /** ZSET job -> when it was added, of those whose owner was displaced: parked at the gate `owner`, in the order in which they come back. */
+  aside(lane: LaneAddress): string;
+  /** STRING the owner's token for which all that waits was moved aside or brought back; a minute, so that each is looked at again. */
+  asideDone(lane: LaneAddress): string;
   /** HASH of a slot of Bottleneck's -> '<lane>|<pod>' that holds it. Those that ended go with the next beat; gone after a minute without. */
   bottleneckHolders(tag: string): string;
 }
@@ -175,6 +179,8 @@ export function createKeys(prefix: string): Keys {
     run: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:run`,
     role: (name: string) => `${prefix}:role:${name}`,
     lockBorn: () => `${prefix}:lock-born`,
+    aside: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:aside`,
+    asideDone: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:aside-done`,
     ring: (pod: string) => `${prefix}:ring:${pod}`,
     bottleneck: (tag: string, what: string) => `${prefix}:u:{${tag}}:bottleneck:${what}`,
     bottleneckHolders: (tag: string) => `${prefix}:u:{${tag}}:bottleneck-holders`,
@@ -195,6 +201,8 @@ export const JOB_FIELDS = {
   same: 'lk:same', // the key of its reservation
   place: 'lk:place', // its score in its line: priority, then arrival
   agent: 'lk:agent', // whose window it waits for; '' for anybody's
+  owner: 'lk:owner', // JSON { token, as, by } of who fed it, in an exclusive lane
+  aside: 'lk:aside', // JSON of where it lay when its owner was displaced
   replayed: 'lk:replayed', // epoch ms by Redis of its last replay: one operation gives a dead letter one life
 } as const;
 

@@ -11,13 +11,13 @@ export type Gate = (typeof GATES)[number];
 export type Outcome =
   | { kind: 'done'; result: unknown }
   | { kind: 'retry'; afterMs: number; class: FailureClass; error: Error }
-  /** `parks` counts those for a 429 or quota; absent for any other gate. */
-  | { kind: 'park'; gate: Gate; untilAt: number; reason: string; class: FailureClass | null; parks?: number }
+  /** `parks` counts those for a 429 or quota; absent for any other gate. Until null: for its owner, who was displaced. */
+  | { kind: 'park'; gate: Gate; untilAt: number | null; reason: string; class: FailureClass | null; parks?: number }
   | { kind: 'dead'; class: FailureClass; error: Error }
   /** By somebody's order: the job is removed, and no attempt follows. */
   | { kind: 'cancel' }
-  /** Back to the head of the line, as if it had not been fetched: the pod is leaving. */
-  | { kind: 'return' }
+  /** Back to the head of the line, as if it had not been fetched. Default why: the pod is leaving. */
+  | { kind: 'return'; why?: string }
   /** Another pod may have it by now: nothing may be settled. */
   | { kind: 'lost'; reason: string };
 

@@ -17,7 +17,7 @@ async function fleet(world: World): Promise<string> {
   await Promise.all([mkdir(join(dir, 'queues')), mkdir(join(dir, 'workers'))]);
   await writeFile(
     join(dir, 'queues/a.mjs'),
-    `import { defineLane } from 'lanekeeper'; export const a = defineLane({ name: 'a', pods: 'one' });`,
+    `import { defineLane, defineUpstream } from 'lanekeeper'; export const a = defineLane({ name: 'a', upstream: defineUpstream({ name: 'u', prices: {} }) });`,
   );
   await writeFile(
     join(dir, 'workers/a.mjs'),
@@ -61,7 +61,7 @@ it('up runs pods and the API, warns once, starts a killed pod again, and leaves 
   const up = world.spawn(['up', '--dir', dir, '--pods', '2']);
   const heard = listen(up);
   await vi.waitFor(() => expect(heard.stdout).toContain('  data '), SLOW);
-  expect(heard.stderr.match(/pods is not built yet/g)).toHaveLength(1);
+  expect(heard.stderr.match(/prices is not built yet/g)).toHaveLength(1);
   const api = /health\s+(\S+)\/healthz/.exec(heard.stdout)?.[1] as string;
   expect(await (await fetch(`${api}/healthz`)).json()).toMatchObject({ status: 'ok', role: 'api' });
   expect((await fetch(`${api}/readyz`)).status).toBe(200);

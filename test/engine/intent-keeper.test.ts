@@ -14,7 +14,7 @@ import { pauseLane, readPause, resumeLane } from '../../src/path/pause.ts';
 import type { LaneQueue } from '../../src/store/lane-queue.ts';
 import { redisNow } from '../../src/store/redis-now.ts';
 import { systemClock } from '../../src/words/clock.ts';
-import type { OrderCrashPoint } from '../../src/words/crash-point.ts';
+import type { OrderPoint } from '../../src/words/crash-point.ts';
 import { createEventHub } from '../../src/words/events.ts';
 import { bury, letterId } from '../path/letter-flood.ts';
 import { BY_ANN, gate, rejection, untilState } from '../path/looking.ts';
@@ -32,7 +32,7 @@ afterEach(() => {
   death.at = undefined;
 });
 
-const POINTS: OrderCrashPoint[] = ['before-intent', 'after-intent', 'after-change', 'after-result'];
+const POINTS: OrderPoint[] = ['before-intent', 'after-intent', 'after-change', 'after-result'];
 const lane = defineLane({ name: 'orders', concurrency: 1 });
 
 async function keep(world: World, laneQueues: LaneQueue[], ripeMs = 0): Promise<void> {

@@ -105,8 +105,9 @@ export class CalendarWorld {
 
   async add(laneName: string, { agent, priority, at }: AddTerms = {}): Promise<string> {
     const { lane, queue } = this.#lane(laneName);
+    const nowAt = this.#now;
     const options = { agent, priority, at };
-    const entry = await toEntry({ lane, keys: this.keys, payload: null, options, where: '', nowAt: this.#now });
+    const entry = await toEntry({ lane, keys: this.keys, payload: null, options, where: '', nowAt, by: 'ann@desk' });
     await addJob(queue, entry);
     return entry.job.id;
   }

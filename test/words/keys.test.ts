@@ -47,6 +47,8 @@ const make = {
   run: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.run({ name: other, tag }),
   role: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.role(other),
   lockBorn: (keys: ReturnType<typeof createKeys>) => keys.lockBorn(),
+  aside: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.aside({ name: other, tag }),
+  asideDone: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.asideDone({ name: other, tag }),
   bottleneck: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneck(tag, 'slots'),
   bottleneckHolders: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneckHolders(tag),
 };
@@ -65,6 +67,8 @@ const ofUpstream = [
   'limitAgents',
   'limitWaiting',
   'limitNotice',
+  'aside',
+  'asideDone',
   'upstream',
   'lanes',
   'agents',

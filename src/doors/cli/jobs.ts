@@ -6,6 +6,7 @@ import { cancelAnyJob, findCancelOrder } from '../../path/cancel-orders.ts';
 import { countJobs, explainJob, isJobState, listJobs } from '../../path/inspect.ts';
 import { JOB_STATES } from '../../path/job-state.ts';
 import { lookAtLimits } from '../../path/limit-look.ts';
+import { readOwnerWait } from '../../path/owner-wait.ts';
 import { readPause, sayPause } from '../../path/pause.ts';
 import type { AddOptions } from '../../path/producer.ts';
 import { readWindowWait } from '../../path/window-wait.ts';
@@ -13,7 +14,7 @@ import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
 import { toRow } from './job-row.ts';
 import { count, laneCommand, reason } from './options.ts';
-import { hint, paint, printable, say, sayFacts, sayJson, sayTable, warn, when } from './print.ts';
+import { hint, paint, printable, say, sayFacts, sayJson, sayTable, when } from './print.ts';
 import { openSession } from './session.ts';
 import { readStandardInput } from './standard-input.ts';
 
@@ -28,37 +29,33 @@ export function addJobCommands(program: Command): void {
     .option('--at <instant>', "not before this instant, such as '2030-01-31T08:00:00Z'")
     .addOption(new Option('--as <owner>', 'feed an exclusive lane as this owner'))
     .addHelpText('after', example(`lanekeeper add publish '{"title":"Hello","body":"World"}' --agent a01`))
-    .action(
-      async (laneName: string, json: string, options: AddOptions & { dir: string; json?: boolean; as?: string }) => {
-        await using session = await openSession(options);
-        if (options.as !== undefined) warn('--as is not built yet: it is ignored');
-        const lane = session.lane(laneName);
-        const payload = parsePayload(json === '-' ? await readStandardInput() : json);
-        const { agent, priority, key, at } = options;
-        const added = await session.producer.add(lane, payload, { agent, priority, key, at });
-        const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
-        const free = pods.length * lane.concurrency - counts.active;
-        const isNext = added.state === 'waiting' && !counts.isPaused && counts.waiting <= Math.max(free, 0);
-        const startsAt = added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null);
-        if (options.json)
-          return sayJson({ ...added, lane: lane.name, startsAt, waiting: counts.waiting, pods: pods.length });
-        say(added.id);
-        hint(`${lane.name}: ${added.state}; ${expectation()}`);
+    .action(async (laneName: string, json: string, options: AddOptions & { dir: string; json?: boolean }) => {
+      await using session = await openSession(options);
+      const lane = session.lane(laneName);
+      const payload = parsePayload(json === '-' ? await readStandardInput() : json);
+      const { agent, priority, key, at, as } = options;
+      const added = await session.producer.add(lane, payload, { agent, priority, key, at, as });
+      const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
+      const free = pods.length * lane.concurrency - counts.active;
+      const isNext = added.state === 'waiting' && !counts.isPaused && counts.waiting <= Math.max(free, 0);
+      const startsAt = added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null);
+      if (options.json)
+        return sayJson({ ...added, lane: lane.name, startsAt, waiting: counts.waiting, pods: pods.length });
+      say(added.id);
+      hint(`${lane.name}: ${added.state}; ${expectation()}`);
 
-        function expectation(): string {
-          if (added.isRepeat && !added.startsAt) return 'it was added before';
-          if (added.state === 'parked' && counts.isPaused) return 'starts when the lane is resumed';
-          if (added.state === 'parked' && added.startsAt && pods.length === 0) return NO_POD;
-          if (added.state !== 'waiting' && added.startsAt)
-            return `starts at ${when(added.startsAt, systemClock.now())}`;
-          if (added.state === 'parked')
-            return `nobody knows when it starts: see 'lanekeeper why ${lane.name} ${added.id}'`;
-          if (counts.isPaused) return 'starts when the lane is resumed';
-          if (pods.length === 0) return NO_POD;
-          return isNext ? 'starts now' : `starts after ${Math.max(counts.waiting - 1, 0)} others`;
-        }
-      },
-    );
+      function expectation(): string {
+        if (added.isRepeat && !added.startsAt) return 'it was added before';
+        if (added.state === 'parked' && counts.isPaused) return 'starts when the lane is resumed';
+        if (added.state === 'parked' && added.startsAt && pods.length === 0) return NO_POD;
+        if (added.state !== 'waiting' && added.startsAt) return `starts at ${when(added.startsAt, systemClock.now())}`;
+        if (added.state === 'parked')
+          return `nobody knows when it starts: see 'lanekeeper why ${lane.name} ${added.id}'`;
+        if (counts.isPaused) return 'starts when the lane is resumed';
+        if (pods.length === 0) return NO_POD;
+        return isNext ? 'starts now' : `starts after ${Math.max(counts.waiting - 1, 0)} others`;
+      }
+    });
 
   laneCommand(program, 'jobs', 'list the jobs of a lane')
     .option('--state <state>', `only these: ${JOB_STATES.join(', ')}`)
@@ -90,6 +87,7 @@ export function addJobCommands(program: Command): void {
         ...((job.state === 'waiting' || job.gate === 'limit') && lane.upstream?.limits
           ? { limits: await lookAtLimits(redis, keys, lane.upstream, job.agent ?? undefined) }
           : {}),
+        ...(job.gate === 'owner' ? { owner: await readOwnerWait(laneQueue, keys, lane, id) } : {}),
         ...(job.gate === 'cooldown' ? { window: await readWindowWait(laneQueue, keys, id) } : {}),
       }));
       if (options.json) return sayJson(why);

@@ -6,6 +6,7 @@ import { systemClock, toInstant } from '../../words/clock.ts';
 import { formatDuration } from '../../words/duration.ts';
 import { sayOwner } from '../../words/owner.ts';
 import { laneCommand } from './options.ts';
+import { addOwnerOrders, orderDisplaced } from './owner-orders.ts';
 import { hint, say, sayFacts, sayJson, when } from './print.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -15,6 +16,7 @@ interface OwnerOptions {
   as: string;
   reason?: string;
   for: string;
+  of?: string;
   force?: boolean;
 }
 
@@ -54,8 +56,9 @@ export function addOwnershipCommands(program: Command): void {
       say(`released ${released.lanes.join(', ')}: ${sayOwner(released)} had it since ${toInstant(released.sinceAt)}`);
     });
 
-  laneCommand(program, 'owner', 'show who may feed an exclusive lane').action(
-    async (name: string, options: OwnerOptions) => {
+  addOwnerOrders(laneCommand(program, 'owner', 'show who may feed an exclusive lane')).action(
+    async (name: string, order: string | undefined, options: OwnerOptions) => {
+      if (order !== undefined) return orderDisplaced(name, order, options);
       await using session = await openSession(options);
       const looked = await lookAtOwner(ordersOf(session, name));
       if (options.json) return sayJson(looked);

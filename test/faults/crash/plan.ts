@@ -1,12 +1,12 @@
 // What one run does, all of it chosen by its seed.
 
-import type { CrashPoint } from '../../../src/words/crash-point.ts';
+import type { JobPoint } from '../../../src/words/crash-point.ts';
 import { createRandom } from '../harness/until.ts';
 import { KINDS, type Kind, same, work } from './lanes.ts';
 import type { PlannedJob } from './process.ts';
 
 /** Every point there is, and after which of its passes at the latest the process dies. tsc fails when one is missing. */
-const LAST_PASS: Record<CrashPoint, number> = {
+const LAST_PASS: Record<JobPoint, number> = {
   'before-add': 6,
   'after-add': 6,
   'after-fetch': 8,
@@ -23,11 +23,11 @@ const LAST_PASS: Record<CrashPoint, number> = {
   'before-bury': 2,
   'after-bury': 2,
 };
-export const POINTS = Object.keys(LAST_PASS) as CrashPoint[];
+export const POINTS = Object.keys(LAST_PASS) as JobPoint[];
 
 export interface Plan {
   seed: number;
-  at: CrashPoint;
+  at: JobPoint;
   pass: number;
   /** Who dies. A pod adds too, when a job hands over. */
   victim: 'pod' | 'producer';
@@ -43,7 +43,7 @@ export interface Plan {
 export function toPlan(seed: number): Plan {
   const random = createRandom(seed);
   const upTo = (most: number) => 1 + Math.floor(random() * most);
-  const at = POINTS[Math.floor(random() * POINTS.length)] as CrashPoint;
+  const at = POINTS[Math.floor(random() * POINTS.length)] as JobPoint;
   const isAdd = at === 'before-add' || at === 'after-add';
   const victim = isAdd && random() < 0.7 ? 'producer' : 'pod';
   const asList = victim === 'producer' && random() < 0.3;

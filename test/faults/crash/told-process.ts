@@ -1,7 +1,6 @@
 // A process of the crash build, seen from the test: told what to do, asked whether it did, killed when the test is over.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import type { Order } from './process.ts';
 
 const READY_MS = 60_000;
 
@@ -9,7 +8,7 @@ export interface ToldProcess {
   readonly pid: number;
   readonly exit: NodeJS.Signals | number | undefined;
   /** Rejects when the process says it could not; never answers when the process dies. */
-  tell(order: Order): Promise<void>;
+  tell(order: object): Promise<void>;
   /** Resolves with how it ended. */
   readonly exited: Promise<NodeJS.Signals | number>;
   kill(): void;

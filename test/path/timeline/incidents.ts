@@ -59,10 +59,23 @@ export function stormBesideCron(): TimelineLine[] {
   script.at(20 * 60 + 5, 'forum', 'ann@desk', {
     what: 'lane.displaced',
     lane: 'publish',
+    lanes: ['publish'],
+    as: 'cron',
+    by: 'cron@pod-1',
+    reason: 'the nightly posts',
+    to: 'manual of ann@desk',
+    why: 'backfill of 500 posts',
+    jobs: 3,
+  });
+  script.at(20 * 60 + 5, 'forum', 'ann@desk', {
+    what: 'lane.taken',
+    lane: 'publish',
+    lanes: ['publish'],
     as: 'manual',
     by: 'ann@desk',
-    before: { as: 'cron', by: 'cron@pod-1' },
     reason: 'backfill of 500 posts',
+    isForced: true,
+    from: 'cron of cron@pod-1',
   });
   script.attempts(20 * 60 + 6, 21 * 60, 420, 'publish', 'forum', DONE);
   const refused = { outcome: 'park', class: 'rate-limit', gate: 'limit', reason: 'POST /posts: 429 slow down' };

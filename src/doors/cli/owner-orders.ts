@@ -1,0 +1,45 @@
+// `owner LANE adopt|drop --of AS[:BY]`: what becomes of the jobs that a displaced owner left.
+
+import type { Command } from 'commander';
+import { adoptDisplaced, dropDisplaced, readDisplacedOwner } from '../../path/displaced-orders.ts';
+import { LanekeeperError, quote } from '../../words/errors.ts';
+import { reason as toReason } from './options.ts';
+import { hint, say, sayJson } from './print.ts';
+import { openSession } from './session.ts';
+
+export interface OwnerOrderOptions {
+  dir: string;
+  json?: boolean;
+  of?: string;
+  reason?: string;
+}
+
+/** Gives the command `owner` its orders; its action hands them to `orderDisplaced`. */
+export function addOwnerOrders(owner: Command): Command {
+  return owner
+    .argument('[order]', "of what a displaced owner left: 'adopt' it for the present one, or 'drop' it")
+    .option('--of <owner>', "whose, such as 'cron' or 'cron:ann@desk'")
+    .option('--reason <text>', 'why, for the journal', toReason);
+}
+
+export async function orderDisplaced(laneName: string, order: string, options: OwnerOrderOptions): Promise<void> {
+  const { of, reason } = options;
+  if (order !== 'adopt' && order !== 'drop') {
+    throw new LanekeeperError('LK_USAGE', `order: expected adopt or drop, got ${quote(order)}`);
+  }
+  if (of === undefined) throw new LanekeeperError('LK_USAGE', `owner ${laneName} ${order}: expected --of <owner>`);
+  if (reason === undefined)
+    throw new LanekeeperError('LK_USAGE', `owner ${laneName} ${order}: expected --reason <text>`);
+  const whose = readDisplacedOwner(of);
+  await using session = await openSession(options);
+  const { keys, append } = session;
+  const lane = session.lane(laneName);
+  if (lane.ownership !== 'exclusive') {
+    throw new LanekeeperError('LK_STATE', `lane ${quote(lane.name)} is open: nobody owns it, and nobody is displaced`);
+  }
+  const act = order === 'adopt' ? adoptDisplaced : dropDisplaced;
+  const count = await act({ laneQueue: session.queue(lane), lane, keys, of: whose, reason, append });
+  if (options.json) return sayJson({ lane: lane.name, order, of: whose, count });
+  if (count === 0) return hint(`${lane.name}: nothing changed: no job of ${of} waits for its owner`);
+  say(`${order === 'adopt' ? 'adopted' : 'dropped'} ${count} jobs of ${of} in ${lane.name}`);
+}
