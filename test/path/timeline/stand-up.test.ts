@@ -22,7 +22,10 @@ describe('an incident', () => {
     const { firstSign, sinceAt, before, reach } = standUpOf(stormBesideCron());
     expect(firstSign).toMatchObject({ what: 'attempt.finished', text: expect.stringContaining('429') });
     expect(sinceAt).toBe(START + 21 * MINUTE + 1_000);
-    expect(before).toMatchObject([{ who: 'ann@desk', text: expect.stringContaining('manual') }]);
+    expect(before).toMatchObject([
+      { who: 'ann@desk', text: expect.stringContaining('displaced') },
+      { who: 'ann@desk', text: expect.stringContaining('manual') },
+    ]);
     expect(reach).toMatchObject({ jobs: { count: 380, isMore: false }, agents: { count: 32 } });
     expect(reach.lanes.map(({ lane, failed }) => [lane, failed])).toEqual([['publish', 380]]);
   });
