@@ -8,6 +8,7 @@ import { type Panel, plotRequests } from './storm-plot.ts';
 
 const JOBS = 100;
 const GIVEN: Case = { limits: [{ concurrent: 3 }], latency: '100ms' };
+const PLOT = 'A storm of 100 jobs on a limit of 3 at once: requests over time, before and after';
 /** No use waiting for all that raw retries will come to: some give up. */
 const GIVE_UP_MS = 60_000;
 const SIDES: readonly { way: Way; title: string }[] = [
@@ -37,7 +38,7 @@ export const limitStorm: Bench = {
       notes: [
         'Four worker processes, answers after 100 ms; 100 jobs at 3 at once take 3.4 s at the least. Plot: limit-storm.svg.',
       ],
-      files: { 'limit-storm.svg': plotRequests(panels) },
+      files: { 'limit-storm.svg': plotRequests(PLOT, panels) },
     };
   },
 };

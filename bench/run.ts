@@ -10,6 +10,7 @@ import { cooldownIdle } from './cooldown-idle.ts';
 import { cooldownKilled } from './cooldown-killed.ts';
 import { cooldownPicture } from './cooldown-picture.ts';
 import { idleLanes } from './idle-lanes.ts';
+import { incident } from './incident.ts';
 import { journalCost, journalReading } from './journal.ts';
 import { latency } from './latency.ts';
 import { limitGoodput } from './limit-goodput.ts';
@@ -34,7 +35,7 @@ const COOLDOWN: Record<string, Bench> = {
   'cooldown-picture': cooldownPicture,
 };
 const JOURNAL: Record<string, Bench> = { 'journal-cost': journalCost, 'journal-reading': journalReading };
-const BENCHES: Record<string, Bench> = { ...THROUGHPUT, ...LIMITS, ...COOLDOWN, ...JOURNAL };
+const BENCHES: Record<string, Bench> = { ...THROUGHPUT, ...LIMITS, ...COOLDOWN, ...JOURNAL, incident };
 const GROUPS: Record<string, string[]> = {
   throughput: Object.keys(THROUGHPUT),
   limits: Object.keys(LIMITS),

@@ -14,7 +14,7 @@ const GAP = 70;
 const BAR_MS = 250;
 const COLOURS = { accepted: '#2b7a78', refused: '#d1495b' };
 
-export function plotRequests(panels: readonly Panel[]): string {
+export function plotRequests(title: string, panels: readonly Panel[]): string {
   const lastMs = Math.max(...panels.flatMap(({ requests }) => requests.map(({ atMs }) => atMs)), BAR_MS);
   const bars = Math.ceil((lastMs + 1) / BAR_MS);
   const counts = panels.map(({ requests }) => countBars(requests, bars));
@@ -22,14 +22,14 @@ export function plotRequests(panels: readonly Panel[]): string {
   const step = WIDTH / bars;
   const toY = (count: number) => (count / most) * HEIGHT;
 
-  const drawn = panels.map(({ title, requests, done }, index) => {
+  const drawn = panels.map(({ title: of, requests, done }, index) => {
     const base = TOP + HEIGHT + index * (HEIGHT + GAP);
     const refused = requests.filter(({ isRefused }) => isRefused).length;
     const rects = (counts[index] ?? []).flatMap((bar, at) => [
       rect(at * step, base - toY(bar.accepted), step, toY(bar.accepted), COLOURS.accepted),
       rect(at * step, base - toY(bar.accepted + bar.refused), step, toY(bar.refused), COLOURS.refused),
     ]);
-    const said = `${title}: ${requests.length} requests, ${refused} refused, ${done} jobs done`;
+    const said = `${of}: ${requests.length} requests, ${refused} refused, ${done} jobs done`;
     return [
       text(LEFT, base - HEIGHT - 12, said, 14),
       ...rects,
@@ -45,7 +45,7 @@ export function plotRequests(panels: readonly Panel[]): string {
   const height = TOP + panels.length * (HEIGHT + GAP);
   const legend = text(LEFT, height - 8, `requests in each ${BAR_MS} ms; green: accepted, red: refused with 429`, 12);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${LEFT + WIDTH + 20} ${height}" font-family="sans-serif">
-<title>A storm of 100 jobs on a limit of 3 at once: requests over time, before and after</title>
+<title>${title}</title>
 <rect width="100%" height="100%" fill="white"/>
 ${drawn.join('\n')}
 ${legend}

@@ -74,14 +74,17 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally'>> = Object.freeze
     (l) => `pods define limit ${text(l, 'limit')} of ${upstream(l)} differently; the stricter holds`,
   ),
   'limit.lost': trouble(
-    (l) => `what counts towards the limits of ${upstream(l)} is lost: nothing goes for ${ms(l, 'forMs')}`,
+    (l) =>
+      `what counts towards the limits of ${upstream(l)} is lost, or not known yet: nothing goes for ${ms(l, 'forMs')}`,
   ),
   'agents.lost': trouble(
     (l) => `what was known of the agents of ${upstream(l)} is lost: none acts until it is surely in order`,
   ),
   'agent.freed': trouble(
-    (l) => `agent ${text(l, 'agent')} taken back from a pod that died or froze${l.wasSent ? ' in mid-request' : ''}`,
-    (l, count, which) => `${count} agents of ${upstream(l)} taken back from pods that died or froze (${which})`,
+    (l) =>
+      `agent ${text(l, 'agent')} taken back, its pod died, froze or lost its job${l.wasSent ? ' in mid-request' : ''}`,
+    (l, count, which) =>
+      `${count} agents of ${upstream(l)} taken back, their pods died, froze or lost their jobs (${which})`,
   ),
 
   // Who runs what, and what becomes of what a displaced owner fed.
