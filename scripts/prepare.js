@@ -21,14 +21,26 @@ export function prepare() {
 }
 
 function installPackages() {
-  const wanted = hashOf([join(ROOT, 'package-lock.json')]);
-  const mark = join(ROOT, 'node_modules', '.lanekeeper-installed');
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === wanted) return;
+  if (isInstalled()) return;
   console.error('installing packages (once, about 10 s): npm ci');
   // The version of npm that runs us, when there is one; Windows and odd setups have it only there.
   const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm'];
   run([...npm, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci failed; its words are above');
-  writeFileSync(mark, wanted);
+}
+
+/** By npm's own record, which it writes last: whoever ran it. What is for other machines may lack. */
+function isInstalled() {
+  const record = join(ROOT, 'node_modules', '.package-lock.json');
+  if (!existsSync(record)) return false;
+  const there = readPackages(record);
+  return Object.entries(readPackages(join(ROOT, 'package-lock.json'))).every(
+    ([path, { integrity, optional }]) =>
+      path === '' || (there[path] ? there[path].integrity === integrity : optional === true),
+  );
+}
+
+function readPackages(file) {
+  return JSON.parse(readFileSync(file, 'utf8')).packages;
 }
 
 export function build() {

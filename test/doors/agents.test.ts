@@ -164,8 +164,7 @@ it('add of a job that nobody can do yet is taken, and says how to find out', asy
   );
 });
 
-// Sixteen processes on two cores.
-it('what is wrong is refused in one line, by name, and changes nothing', { timeout: 90_000 }, async ({ world }) => {
+it('what is wrong is refused in one line, by name, and changes nothing', async ({ world }) => {
   const { forum, run } = await fleet(world);
   await forum.register();
   const { seenAt: _, ...before } = await forum.look();

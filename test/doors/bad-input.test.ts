@@ -64,19 +64,17 @@ const wrongUsage: Case[] = [
 ];
 
 describe('bad input', () => {
-  it('that is well-formed is refused with 1', { timeout: 180_000 }, async ({ world }) => {
+  it('that is well-formed is refused with 1', async ({ world }) => {
     await expectRefusals(world, refused, 1);
   });
 
-  it('of no known form is wrong usage: 2', { timeout: 180_000 }, async ({ world }) => {
+  it('of no known form is wrong usage: 2', async ({ world }) => {
     await expectRefusals(world, wrongUsage, 2);
   });
 
-  it('is not what has a byte order mark, blanks, or text beyond ASCII (twin)', { timeout: 60_000 }, async ({
-    world,
-  }) => {
+  it('is not what has a byte order mark, blanks, or text beyond ASCII (twin)', async ({ world }) => {
     const odd = `\ufeff\n ${JSON.stringify({ title: 'é\u2028\ud83d\ude00', body: NASTY }, null, 2)}\n`;
-    const { code, stdout, stderr } = await world.cli(['add', 'publish', '-', '--key', 'é', '--json'], {}, odd);
+    const { code, stdout, stderr } = await world.cliProcess(['add', 'publish', '-', '--key', 'é', '--json'], {}, odd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const { id } = JSON.parse(stdout) as { id: string };
     const data = JSON.parse((await world.redis.hget(world.queue(publish).jobKey(id), 'data')) as string) as unknown;
@@ -89,20 +87,17 @@ async function expectRefusals(world: World, cases: readonly Case[], expected: nu
   // One job is there, so that a command that changes what it should not has something to change.
   await (await world.producer()).add(publish, { title: 'there', body: 'before' });
   const before = await standing(world);
-  for (let from = 0; from < cases.length; from += 4) {
-    const part = cases.slice(from, from + 4);
-    // A closed pipe is the answer to input that never ends.
-    const results = await Promise.all(part.map(([args, , input]) => world.cli(args, {}, input)));
-    for (const [place, { code, stdout, stderr }] of results.entries()) {
-      const [args, says] = part[place] as Case;
-      const what = JSON.stringify(args).slice(0, 200);
-      expect({ what, code, stdout, stderr }).toEqual({ what, code: expected, stdout: '', stderr: expect.any(String) });
-      expect(stderr, what).toMatch(/^error: [^\n]+\n$/);
-      expect(stderr.slice(0, -1), what).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]|\n {4}at /u);
-      expect(stderr.length, what).toBeLessThan(1_500);
-      if (typeof says === 'string') expect(stderr, what).toContain(says);
-      else expect(stderr, what).toMatch(says);
-    }
+  for (const [place, [args, says, input]] of cases.entries()) {
+    // The first as people type it: how a process ends is the same for all.
+    const run = place === 0 ? world.cliProcess : world.cli;
+    const { code, stdout, stderr } = await run(args, {}, input);
+    const what = JSON.stringify(args).slice(0, 200);
+    expect({ what, code, stdout, stderr }).toEqual({ what, code: expected, stdout: '', stderr: expect.any(String) });
+    expect(stderr, what).toMatch(/^error: [^\n]+\n$/);
+    expect(stderr.slice(0, -1), what).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]|\n {4}at /u);
+    expect(stderr.length, what).toBeLessThan(1_500);
+    if (typeof says === 'string') expect(stderr, what).toContain(says);
+    else expect(stderr, what).toMatch(says);
   }
   expect(await standing(world)).toEqual(before);
 }

@@ -35,7 +35,7 @@ it('100,000 letters go through the command line in a heap that cannot hold them,
   expect(lines).toBe(MANY);
   expect(bytes, 'more than the heap').toBeGreaterThan(96 * 1024 * 1024);
 
-  const replayed = await world.cli(['dead', 'publish', 'replay', '--all', '--rate', '0'], SMALL_HEAP);
+  const replayed = await world.cliProcess(['dead', 'publish', 'replay', '--all', '--rate', '0'], SMALL_HEAP);
   expect(replayed).toMatchObject({ code: 0, stdout: `replayed ${MANY} dead letters of publish\n` });
   expect(replayed.stderr).toMatch(/^replayed \d+ of 100000 \d+\/s, \S+ left$/m);
   expect(await queue.backend.getCounts(['wait', 'failed'])).toEqual([MANY, 0]);

@@ -157,22 +157,17 @@ describe('a job that died with controls in its payload, its reason and its id', 
   });
 });
 
-/** Three at a time: a process takes half a second of a core. */
 /** An upstream of which nothing is known is left alone for 10 s first. */
 async function knowForum({ redis, keys }: World): Promise<void> {
   await redis.hset(keys.limits('forum'), 'born', '1');
 }
 
 async function expectReadable(world: World, looks: string[][]): Promise<void> {
-  for (let from = 0; from < looks.length; from += 3) {
-    const part = looks.slice(from, from + 3);
-    const results = await Promise.all(part.map((args) => world.cli(args)));
-    for (const [place, { code, stdout, stderr }] of results.entries()) {
-      const args = part[place] as string[];
-      expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
-      expect(stdout.replaceAll('\n', ''), args.join(' ')).not.toMatch(/\p{Cc}/u);
-      if (args.includes('--json')) expect(JSON.parse(stdout)).toBeTruthy();
-      else expect(stdout).not.toMatch(/Invalid Date|NaN/);
-    }
+  for (const args of looks) {
+    const { code, stdout, stderr } = await world.cli(args);
+    expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
+    expect(stdout.replaceAll('\n', ''), args.join(' ')).not.toMatch(/\p{Cc}/u);
+    if (args.includes('--json')) expect(JSON.parse(stdout)).toBeTruthy();
+    else expect(stdout).not.toMatch(/Invalid Date|NaN/);
   }
 }

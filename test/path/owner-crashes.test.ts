@@ -20,7 +20,7 @@ afterEach(() => {
   dying.at = '';
 });
 
-const lane = defineLane({ name: 'publish', ownership: 'exclusive', concurrency: 1 });
+const lane = defineLane({ name: 'publish', ownership: 'exclusive', concurrency: 50 });
 const MANY = 350; // four pages
 
 /** Dies at the n-th pass of a point, and whoever comes next does the same again. */

@@ -77,6 +77,6 @@ it('without the rejection it never goes on (twin)', async ({ world }) => {
   const using = await openUsing(world, 'rejection');
   await cut(using);
   const { had } = using;
-  const again = vi.waitUntil(() => using.had > had, { timeout: 6_000 });
+  const again = vi.waitUntil(() => using.had > had, { timeout: 3_000 });
   await expect(again).rejects.toThrow();
 });

@@ -1,23 +1,16 @@
 // The driver of limits on Bottleneck, by pods that are processes: never over, all of it used, and again after each
-// fault. Pods and a Redis that are killed: test/faults/limit-bottleneck.fault.ts.
+// fault. What takes longer: test/faults/limit-bottleneck.fault.ts.
 
 import { describe, expect, vi } from 'vitest';
 import { defineUpstream } from '../../src/index.ts';
 import { lookAtLimits } from '../../src/path/limit-look.ts';
-import { setLimit } from '../../src/store/scripts/set-limit.ts';
-import { it, type World } from '../support/world.ts';
+import { it } from '../support/world.ts';
 import { asks } from './asks.ts';
 import { openHeard as open, slotsOf, TAG } from './bottleneck-driver.ts';
-import { countBy, machineMs, mostAtOnce, mostWithin } from './limit-ledger.ts';
-import { concurrent, perSecond, usersOf } from './limit-users.ts';
+import { countBy, machineMs, mostAtOnce } from './limit-ledger.ts';
+import { concurrent, orderSize, perSecond, usersOf } from './limit-users.ts';
 
 const work = (parallel: number, workMs: number, lane = 'a', weight = 1) => ({ lane, parallel, workMs, weight });
-const order = ({ redis, keys }: World, limit: string, size: number) =>
-  setLimit.run(
-    redis,
-    { limits: keys.limits(TAG), journal: keys.journal(TAG) },
-    { limit, size, who: 'op', reason: 'test', forMs: '', notice: keys.limitNotice(TAG), known: '{}', defined: '' },
-  );
 const since = <E extends { beganMs: number }>(entries: E[], atMs: number) =>
   entries.filter(({ beganMs }) => beganMs > atMs);
 
@@ -34,20 +27,6 @@ describe('four pods', () => {
     expect(mostAtOnce(users.entries())).toBe(3);
     for (const count of Object.values(countBy(during, 'pod'))) expect(count).toBeGreaterThan(during.length / 8);
     expect(during.length / (30 * seconds)).toBeGreaterThan(0.7);
-  });
-
-  it('share 20 a second: never a 21st in any sliding second, each pod its part, not much lost', async ({ world }) => {
-    const users = await usersOf(world, TAG, [concurrent(50), perSecond(20)]);
-    for (const pod of ['p0', 'p1', 'p2', 'p3']) users.add(pod, { works: [work(20, 20)] });
-    for (const pod of ['p0', 'p1', 'p2', 'p3']) await users.begun(pod, 0);
-    const fromMs = machineMs();
-    await users.begun('p0', fromMs, 20);
-    const seconds = (machineMs() - fromMs) / 1_000;
-    await users.stop();
-    const during = since(users.entries(), fromMs);
-    expect(mostWithin(users.entries(), 1_000)).toBeLessThanOrEqual(20);
-    for (const count of Object.values(countBy(during, 'pod'))) expect(count).toBeGreaterThan(during.length / 8);
-    expect(during.length / (20 * seconds)).toBeGreaterThan(0.2); // 0.66 was seen on a busy machine, 0.37 where others computed on every core
   });
 });
 
@@ -71,26 +50,6 @@ describe('a pod whose clock is an hour ahead', () => {
 });
 
 describe('when the state is gone', () => {
-  it('nothing is granted for a window, and then all goes on; unpatched it never does (twin)', async ({ world }) => {
-    const patched = await usersOf(world, 'patched', [perSecond(20)]);
-    const stock = await usersOf(world, 'stock', [perSecond(20)]);
-    for (const pod of ['p0', 'p1']) {
-      patched.add(pod, { works: [work(10, 20)] });
-      stock.add(pod, { works: [work(10, 20)], without: 'recovery' });
-    }
-    for (const users of [patched, stock]) for (const pod of ['p0', 'p1']) await users.begun(pod, 0, 10);
-    const gone = await world.redis.keys(`${world.prefix}:u:*`);
-    const beforeMs = machineMs();
-    await world.redis.unlink(...gone);
-    const goneMs = machineMs();
-    for (const pod of ['p0', 'p1']) await patched.begun(pod, goneMs, 40);
-    await Promise.all([patched.stop(), stock.stop()]);
-    const after = since(patched.entries(), goneMs);
-    expect(mostWithin(patched.entries(), 1_000)).toBeLessThanOrEqual(20);
-    expect((after.find(({ beganMs }) => beganMs > goneMs + 30)?.beganMs ?? 0) - beforeMs).toBeGreaterThan(900);
-    expect(since(stock.entries(), goneMs + 200)).toEqual([]);
-  });
-
   it('those who held slots hear that they hold them no more', async ({ world }) => {
     const driver = open(world, 'p0', [concurrent(2)]);
     const [slot = ''] = await slotsOf(driver, 1);
@@ -142,7 +101,7 @@ describe('the size', () => {
     const limits = world.keys.limits(TAG);
     const driver = open(world, 'p0', [concurrent(3)]);
     const slots = await slotsOf(driver, 3);
-    await order(world, 'concurrent', 1);
+    await orderSize(world, TAG, 'concurrent', 1);
     const size = () => world.redis.hget(`${world.keys.bottleneck(TAG, 'slots')}_settings`, 'maxConcurrent');
     await vi.waitUntil(async () => (await size()) === '1', { timeout: 1_000 });
     expect((await driver.ask(asks({ kept: slots }))).lost).toEqual([]); // what runs goes on
@@ -162,24 +121,6 @@ describe('the size', () => {
     await second.stop();
     await vi.waitUntil(async () => Math.floor(await spacing()) === 51, { timeout: 5_000 });
     expect(first.plan.limits).toHaveLength(1);
-  });
-});
-
-describe('a count', () => {
-  it('made smaller holds in every pod within a second, with what counts already', async ({ world }) => {
-    const perMs = 3_000;
-    const users = await usersOf(world, TAG, [{ ...perSecond(60), name: 'per-3s', perMs }]);
-    for (const pod of ['p0', 'p1']) users.add(pod, { works: [work(10, 20)] });
-    for (const pod of ['p0', 'p1']) await users.begun(pod, 0, 25);
-    await order(world, 'per-3s', 12);
-    const heardMs = machineMs() + 1_000;
-    for (const pod of ['p0', 'p1']) await users.begun(pod, heardMs, 4);
-    await users.stop();
-    const entries = users.entries();
-    const counting = since(entries, heardMs).map(
-      ({ beganMs }) => entries.filter((other) => other.beganMs > beganMs - perMs && other.beganMs <= beganMs).length,
-    );
-    expect(Math.max(...counting)).toBeLessThanOrEqual(12);
   });
 });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { vi } from 'vitest';
 import { ROOT } from '../../scripts/prepare.js';
 import type { Patch } from '../../src/store/bottleneck-connection.ts';
+import { setLimit } from '../../src/store/scripts/set-limit.ts';
 import type { Limit } from '../../src/words/limit.ts';
 import type { World } from '../support/world.ts';
 import type { Work } from './limit-desk.ts';
@@ -24,6 +25,14 @@ export const perSecond = (size: number): Limit => ({
   perMs: 1_000,
   byAgent: false,
 });
+
+/** As somebody orders it, until it is reset. */
+export const orderSize = ({ redis, keys }: World, tag: string, limit: string, size: number) =>
+  setLimit.run(
+    redis,
+    { limits: keys.limits(tag), journal: keys.journal(tag) },
+    { limit, size, who: 'op', reason: 'test', forMs: '', notice: keys.limitNotice(tag), known: '{}', defined: '' },
+  );
 
 export interface UserOptions {
   works: Omit<Work, 'begin'>[];

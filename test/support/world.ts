@@ -16,12 +16,9 @@ import { createProducer } from '../../src/index.ts';
 import { type LaneQueue, openLaneQueue } from '../../src/store/lane-queue.ts';
 import type { EventName, Events } from '../../src/words/events.ts';
 import { createKeys, type Keys } from '../../src/words/keys.ts';
+import { type CliResult, MAIN, runToEnd, runWarm } from './commands.ts';
 
-export interface CliResult {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
+export type { CliResult };
 
 export interface World {
   readonly redisUrl: string;
@@ -39,8 +36,10 @@ export interface World {
   folder(): Promise<string>;
   /** A process of `lanekeeper …` from dist/ that is killed with the test. */
   spawn(args: string[], env?: NodeJS.ProcessEnv): ChildProcess;
-  /** Runs `lanekeeper …` to its end. */
+  /** Runs `lanekeeper …` to its end: one after another, in a process that has loaded it already. */
   cli(args: string[], env?: NodeJS.ProcessEnv, input?: string | Uint8Array): Promise<CliResult>;
+  /** As people do, in a process of its own, which takes half a second of a core. */
+  cliProcess(args: string[], env?: NodeJS.ProcessEnv, input?: string | Uint8Array): Promise<CliResult>;
   /** Called, last first, when the test is over. */
   defer(cleanup: () => Promise<unknown> | unknown): void;
 }
@@ -64,8 +63,6 @@ function openHandles(): { sockets: number; processes: number } {
   const count = (kind: string) => resources.filter((name) => name === kind).length;
   return { sockets: count('TCPSocketWrap'), processes: count('ProcessWrap') };
 }
-
-export const MAIN = join(ROOT, 'dist', 'main.js');
 
 function createWorld(): { world: World; close: () => Promise<void> } {
   const redisUrl = inject('redisUrl');
@@ -134,6 +131,9 @@ function createWorld(): { world: World; close: () => Promise<void> } {
       return child;
     },
     cli(args, env, input) {
+      return runWarm(args, childEnv(env), input);
+    },
+    cliProcess(args, env, input) {
       return runToEnd(args, childEnv(env), input);
     },
   };
@@ -153,22 +153,4 @@ async function endProcess(child: ChildProcess): Promise<void> {
   const gone = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await gone;
-}
-
-function runToEnd(args: string[], env: NodeJS.ProcessEnv, input: string | Uint8Array = ''): Promise<CliResult> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], { cwd: ROOT, env });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk;
-    });
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-    child.stdin.on('error', () => {}); // it may end before it has read all
-    child.stdin.end(input);
-  });
 }

@@ -36,7 +36,7 @@ export function runFaults<E extends Evidence = Evidence>(faults: readonly Fault<
         // The same for a fault whether it runs alone or with the others.
         const evidence = await turn(() => run({ seed: seed + index, short }));
         all.push(evidence);
-        expect(evidence.problems, `${evidence.fault}, FAULTS_SEED=${seed}`).toEqual([]);
+        expect(evidence.problems.join('\n'), `${evidence.fault}, FAULTS_SEED=${seed}`).toBe('');
       },
       timeoutMs,
     );

@@ -58,6 +58,8 @@ export interface Work {
   tokens?: number;
   /** Who it acts for, in turn. */
   agents?: readonly string[];
+  /** As the producer's: lower runs sooner. */
+  priority?: number;
 }
 
 export interface TokenLimit {
@@ -225,11 +227,15 @@ const LANES: Record<LaneName, Lane> = {
 const BULK = 1_000;
 
 async function addTo(producer: Producer, name: LaneName, count: number, work: Work, next: () => number) {
-  const { agents = [], ...given } = work;
+  const { agents = [], priority, ...given } = work;
   const item = () => {
     const n = next();
     const agent = agents[n % agents.length];
-    return { payload: { n, ...given }, ...(agent !== undefined && { agent }) };
+    return {
+      payload: { n, ...given },
+      ...(agent !== undefined && { agent }),
+      ...(priority !== undefined && { priority }),
+    };
   };
   const ids: string[] = [];
   for (let left = count; left > 0; left -= BULK) {

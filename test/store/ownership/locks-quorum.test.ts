@@ -6,16 +6,18 @@ import { createQuorumLocks } from '../../../src/store/ownership/locks-quorum.ts'
 import type { OwnerLocks } from '../../../src/store/ownership/owner-locks.ts';
 import { systemClock } from '../../../src/words/clock.ts';
 import { it, type World } from '../../support/world.ts';
-import { type BareServer, startServer } from './servers.ts';
+import { type BareServer, shareServers } from './servers.ts';
 import { ask, GROUP, granted, ownerLocksSuite } from './suite.ts';
 
+const borrow = shareServers(3);
+
 interface Quorum {
-  servers: BareServer[];
+  servers: readonly BareServer[];
   client(abstainMs?: number): OwnerLocks;
 }
 
-async function startQuorum(world: World): Promise<Quorum> {
-  const servers = await Promise.all([1, 2, 3].map(() => startServer(world)));
+function openQuorum(world: World): Quorum {
+  const servers = borrow(world);
   const client = (abstainMs = 0) => {
     const urls = servers.map(({ url }) => url);
     const locks = createQuorumLocks({ redis: world.redis, keys: world.keys, urls, clock: systemClock, abstainMs });
@@ -28,7 +30,7 @@ async function startQuorum(world: World): Promise<Quorum> {
 ownerLocksSuite(
   'a majority of three lock servers',
   async (world) => {
-    const { servers, client } = await startQuorum(world);
+    const { servers, client } = openQuorum(world);
     return { locks: client(), others: client(), servers: [world.redis, ...servers.map(({ admin }) => admin)] };
   },
   8,
@@ -47,7 +49,7 @@ describe('a minority of the lock servers', () => {
     'that is %s changes nothing for who has it nor for who wants it',
     { timeout: 20_000 },
     async ([_, harm], { world }) => {
-      const { servers, client } = await startQuorum(world);
+      const { servers, client } = openQuorum(world);
       const [locks, others] = [client(), client()];
       const { lease } = await granted(locks, held());
       const harmed = servers[1] as BareServer;
@@ -68,7 +70,7 @@ describe('a minority of the lock servers', () => {
   );
 
   it('learns what it lost from the one who has it', async ({ world }) => {
-    const { servers, client } = await startQuorum(world);
+    const { servers, client } = openQuorum(world);
     const locks = client();
     const { lease } = await granted(locks, held());
     await servers[0]?.admin.flushall();
@@ -80,7 +82,7 @@ describe('a minority of the lock servers', () => {
   });
 
   it('has no say by itself: what it alone granted to somebody is no objection', async ({ world }) => {
-    const { servers, client } = await startQuorum(world);
+    const { servers, client } = openQuorum(world);
     const [locks, others] = [client(), client()];
     const { lease } = await granted(others, ask('cron'));
     servers[2]?.freeze(); // it does not hear of the release
@@ -94,7 +96,7 @@ describe('a majority of the lock servers', () => {
   it('that is down or frozen lets nobody in, in one line, within a bounded time, and forgets nobody', {
     timeout: 20_000,
   }, async ({ world }) => {
-    const { servers, client } = await startQuorum(world);
+    const { servers, client } = openQuorum(world);
     const locks = client();
     const { lease } = await granted(locks, held());
     await locks.release(GROUP, { ...claimOf(lease), why: 'done' });
@@ -117,7 +119,7 @@ describe('a majority of the lock servers', () => {
   });
 
   it('that is down renews nothing and ends nothing: both say so', { timeout: 20_000 }, async ({ world }) => {
-    const { servers, client } = await startQuorum(world);
+    const { servers, client } = openQuorum(world);
     const locks = client();
     const { lease } = await granted(locks, held());
     await Promise.all([servers[0]?.kill(), servers[2]?.kill()]);
@@ -133,7 +135,7 @@ describe('a lock server that has lost its data', () => {
   it('does not vote before one lease has passed: with another down nobody is let in', { timeout: 20_000 }, async ({
     world,
   }) => {
-    const { servers, client } = await startQuorum(world);
+    const { servers, client } = openQuorum(world);
     const abstainMs = 1_500;
     const careful = client(abstainMs);
     // The record is lost with it: only the servers know of an owner.
@@ -149,7 +151,7 @@ describe('a lock server that has lost its data', () => {
   });
 
   it('that would vote at once lets in two (twin)', { timeout: 20_000 }, async ({ world }) => {
-    const { servers, client } = await startQuorum(world);
+    const { servers, client } = openQuorum(world);
     const careless = client(0);
     // The third was down when the first owner came, so two know of it.
     await servers[2]?.kill();
@@ -166,7 +168,7 @@ describe('a lock server that has lost its data', () => {
   it('has a say once a lease has passed, but none against the word of an older one', { timeout: 20_000 }, async ({
     world,
   }) => {
-    const { servers, client } = await startQuorum(world);
+    const { servers, client } = openQuorum(world);
     const locks = client(300);
     await servers[2]?.kill();
     await vi.waitFor(() => granted(locks, ask('manual', { termMs: 60_000 })), { timeout: 10_000, interval: 50 });

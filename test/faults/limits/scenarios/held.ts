@@ -1,4 +1,5 @@
-// The upstream answers 429 with Retry-After to one pod: all four stop, and go on when it said. The limit itself has room.
+// The upstream answers 429 with Retry-After to one pod: all four stop, and go on when it said. The limit itself has room: what is
+// refused is the second of two jobs of one agent, for whom there is one request per hold. So one pod hears of it and no other.
 
 import { until } from '../../harness/until.ts';
 import { type Careless, inLimitArena, type LimitArena, type LimitOptions } from '../arena.ts';
@@ -15,9 +16,11 @@ export function held(careless: readonly Careless[] = []) {
   return (options: LimitOptions): Promise<LimitEvidence> =>
     inLimitArena(fault, options, TERMS, async (arena, evidence) => {
       await arena.startFour({ careless, lanes: ['alpha'] });
-      const load = arena.keepAdding('alpha', 10, 250);
+      const load = arena.keepAdding('alpha', 10, 250, { priority: 1 });
       let during = 0;
-      for (let round = 0; round < (options.short ? 1 : 5); round++) during += await holdOnce(arena, evidence, careless);
+      for (let round = 0; round < (options.short ? 1 : 5); round++) {
+        during += await holdOnce(arena, evidence, `agent-${round}`, careless);
+      }
       await load.stop();
       if (careless.length === 0) {
         evidence.prove(during === 0, `${during} arrived between ${TOLD_MS} ms after a 429 and the end of its hold`);
@@ -31,15 +34,17 @@ export function held(careless: readonly Careless[] = []) {
 
 /** How many arrived while nobody should. */
 async function holdOnce(
-  { upstream, arrivals, now }: LimitArena,
+  { add, upstream, arrivals, now }: LimitArena,
   evidence: LimitEvidence,
+  agent: string,
   careless: readonly Careless[],
 ): Promise<number> {
   const since = now();
   const later = async (at: number) => (await arrivals()).filter((one) => one.at > at);
   await until('all four send', 30_000, async () => new Set((await later(since)).map(({ pod }) => pod)).size === 4);
   const turnedAt = now();
-  await upstream.configure({ limits: [{ count: 1, per: `${HOLD_MS}ms` }] });
+  await upstream.configure({ limits: [...TERMS.limits, { count: 1, per: `${HOLD_MS}ms`, by: 'agent' }] });
+  await add('alpha', 2, { agents: [agent] }); // before all others
   const refused = async () => (await later(turnedAt)).filter(({ status }) => status === 429);
   await until('one is refused', 10_000, async () => (await refused()).length > 0);
   await upstream.configure({ limits: TERMS.limits });
