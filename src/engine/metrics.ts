@@ -1,9 +1,10 @@
 // Prometheus metrics, counted from events and, for what lies in Redis, looked up when somebody scrapes.
 
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { readHeads } from '../path/heads.ts';
 import { countJobs } from '../path/inspect.ts';
 import type { LimitSeen, LimitsSeen } from '../path/limit-look.ts';
+import { OWNER_CHANGES, type OwnerCounts } from '../path/owner-counts.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { readInfo, toMemory } from '../store/redis-info.ts';
 import { redisNow } from '../store/redis-now.ts';
@@ -24,6 +25,8 @@ export interface Metrics {
   ): void;
   /** As above, for what the upstreams' pods share. */
   watchLimits(look: () => Promise<LimitsSeen[]>): void;
+  /** As above, for who has the exclusive lanes. */
+  watchOwners(look: () => Promise<OwnerCounts[]>): void;
 }
 
 export function createMetrics(version: string): Metrics {
@@ -34,18 +37,24 @@ export function createMetrics(version: string): Metrics {
     createMeter(registry, `lanekeeper_${name}`, help, labelNames);
   const histogram = (name: string, help: string, label = 'lane') =>
     createDistribution(registry, `lanekeeper_${name}`, help, label, SECONDS);
+  const lookedUp = <M extends { reset(): void }>(
+    name: string,
+    help: string,
+    labelNames: string[],
+    collect: (metric: M) => Promise<void>,
+  ) => ({
+    name: `lanekeeper_${name}`,
+    help,
+    labelNames,
+    registers,
+    async collect(this: M) {
+      this.reset();
+      // A scrape answers what it can while Redis is away.
+      await collect(this).catch(() => {});
+    },
+  });
   const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => Promise<void>) =>
-    new Gauge({
-      name: `lanekeeper_${name}`,
-      help,
-      labelNames,
-      registers,
-      async collect() {
-        this.reset();
-        // A scrape answers what it can while Redis is away.
-        await collect(this).catch(() => {});
-      },
-    });
+    new Gauge(lookedUp(name, help, labelNames, collect));
 
   const jobs = counter('jobs_total', 'Attempts settled, by what became of the job', ['lane', 'outcome']);
   const attempts = counter('attempts_total', 'Attempts settled, by class of failure; "ok" for none', ['lane', 'class']);
@@ -141,14 +150,7 @@ export function createMetrics(version: string): Metrics {
       });
     },
     watchLimits(look) {
-      let looking: Promise<LimitsSeen[]> | undefined;
-      // Both gauges are asked in one scrape, and tell of one look.
-      const lookOnce = () => {
-        looking ??= look().finally(() => {
-          looking = undefined;
-        });
-        return looking;
-      };
+      const lookOnce = oncePerScrape(look);
       const perLimit = (name: string, help: string, read: (limit: LimitSeen) => number) =>
         gauge(name, help, ['upstream', 'limit'], async (self) => {
           for (const { upstream, limits } of await lookOnce())
@@ -157,5 +159,33 @@ export function createMetrics(version: string): Metrics {
       perLimit('limit_in_use', 'How much of a limit counts now; of one by agent its fullest', ({ inUse }) => inUse);
       perLimit('limit_capacity', 'How much a limit allows now, orders included', ({ size }) => size);
     },
+    watchOwners(look) {
+      const lookOnce = oncePerScrape(look);
+      gauge(
+        'lane_owner',
+        'Who has an exclusive lane: 1 for that one, none for nobody',
+        ['lane', 'owner'],
+        async (self) => {
+          for (const { lane, owner } of await lookOnce()) if (owner !== null) self.set({ lane, owner }, 1);
+        },
+      );
+      const [name, help] = ['owner_changes_total', 'Changes of who has an exclusive lane, over the fleet'];
+      const count = async (self: Counter) => {
+        for (const { lane, changes } of await lookOnce())
+          for (const how of OWNER_CHANGES) self.inc({ lane, how }, changes[how]);
+      };
+      new Counter(lookedUp(name, help, ['lane', 'how'], count));
+    },
+  };
+}
+
+/** All metrics of one scrape are asked at once, and tell of one look. */
+function oncePerScrape<T>(look: () => Promise<T>): () => Promise<T> {
+  let looking: Promise<T> | undefined;
+  return () => {
+    looking ??= look().finally(() => {
+      looking = undefined;
+    });
+    return looking;
   };
 }

@@ -124,6 +124,8 @@ export interface Keys {
   owner(group: GroupAddress): string;
   /** HASH lane -> 'park' or 'drain': the group's lanes, as pods and those who took it know them. Lives as long as the tag. */
   ownerLanes(group: GroupAddress): string;
+  /** HASH '<lane> <how>' (taken, forced, released, expired) -> how often the lane changed hands so. Lives as long as the tag. */
+  ownerChanges(group: GroupAddress): string;
   /** Pub/sub channel, no key: JSON with `kind` (taken, released, expired) of what became of an owner of this tag's lanes. */
   ownerNotice(tag: string): string;
   /** HASH: which pod runs a lane with `pods: 'one'`: `pod`, `token`, `until` (epoch ms by Redis), `last`. Never expires. */
@@ -175,6 +177,7 @@ export function createKeys(prefix: string): Keys {
     agentNotice: (tag: string) => `${prefix}:u:{${tag}}:agent-notice`,
     owner: (group: GroupAddress) => `${groupPrefix(prefix, group)}owner`,
     ownerLanes: (group: GroupAddress) => `${groupPrefix(prefix, group)}owner-lanes`,
+    ownerChanges: (group: GroupAddress) => `${groupPrefix(prefix, group)}owner-changes`,
     ownerNotice: (tag: string) => `${prefix}:u:{${tag}}:owner-notice`,
     run: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:run`,
     role: (name: string) => `${prefix}:role:${name}`,

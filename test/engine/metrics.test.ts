@@ -22,6 +22,9 @@ const CONTRACT: Record<string, string[]> = {
   dead_total: ['lane', 'class'],
   dead_dropped_total: ['lane', 'why'],
   lock_lost_total: ['lane'],
+  lane_owner: ['lane', 'owner'],
+  owner_changes_total: ['lane', 'how'],
+  fenced_total: ['lane'],
   settle_refused_total: ['lane'],
   alarms_total: ['alarm', 'lane'],
   oldest_waiting_seconds: ['lane'],
@@ -56,6 +59,7 @@ describe('the metrics', () => {
     const metrics = createMetrics('1.2.3');
     metrics.watchLanes([world.queue(defineLane({ name: 'a' }))], async () => []);
     metrics.watchLimits(async () => []);
+    metrics.watchOwners(async () => []);
     const ours = (await metrics.registry.getMetricsAsJSON()).filter(({ name }) => name.startsWith('lanekeeper_'));
     expect(ours.map(({ name }) => name.replace('lanekeeper_', '')).sort()).toEqual(Object.keys(CONTRACT).sort());
     for (const { name, help } of ours) expect(help, name).not.toBe('');

@@ -9,6 +9,7 @@ import { createMetrics } from '../../engine/metrics.ts';
 import { createOverdueWatch } from '../../engine/overdue.ts';
 import { readPods } from '../../engine/presence.ts';
 import { lookAtLimits } from '../../path/limit-look.ts';
+import { countOwners } from '../../path/owner-counts.ts';
 import { connectRedis } from '../../store/connect.ts';
 import { openLaneQueue } from '../../store/lane-queue.ts';
 import { systemClock } from '../../words/clock.ts';
@@ -33,6 +34,7 @@ export async function runApi(options: { dir: string }, version: string): Promise
     (lane) => lanes.get(lane)?.backlog,
   );
   metrics.watchLimits(() => Promise.all([...upstreams.values()].map((one) => lookAtLimits(redis, keys, one))));
+  metrics.watchOwners(() => countOwners(redis, keys, lanes.values()));
   const events = createEventHub((error) => log.error({ err: error }, 'listener.failed'));
   logEvents(log, events);
   metrics.subscribe(events);

@@ -42,6 +42,11 @@ local function tell(what, stream, who, lane, lanes, lease, more)
   call('XADD', stream, 'MAXLEN', '~', '100000', '*', 'who', who, 'batch', cjson.encode({ entry }))
 end
 
+-- For the metrics: each lane changed hands once more. Beside the entry, so that no change counts twice or not at all.
+local function count(how, changes, lanes)
+  for name in pairs(lanes) do call('HINCRBY', changes, name .. ' ' .. how, 1) end
+end
+
 -- The lanes that pods and owners made known, and those that this caller knows.
 local function knownLanes(key, given)
   local lanes, flat = cjson.decode(given), call('HGETALL', key)
@@ -50,10 +55,11 @@ local function knownLanes(key, given)
 end
 
 -- Whoever sees first that a term ran out says so, once.
-local function tellExpired(key, stream, lane, lanes, lease)
+local function tellExpired(key, stream, changes, lane, lanes, lease)
   if not lease.token or isLive(lease) or lease.told == lease.token then return false end
   call('HSET', key, 'told', lease.token)
   lease.told = lease.token
   tell('lane.expired', stream, lease.by, lane, lanes, lease)
+  count('expired', changes, lanes)
   return true
 end

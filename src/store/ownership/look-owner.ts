@@ -6,7 +6,7 @@ import { LEASE_PRELUDE, readLease } from './lease-fields.ts';
 export const lookOwner = defineScript({
   file: new URL('./look-owner.lua', import.meta.url),
   preludes: [LEASE_PRELUDE],
-  keys: ['owner', 'lanes', 'journal'],
+  keys: ['owner', 'lanes', 'journal', 'changes'],
   args: ['lane', 'known', 'channel'],
   reply(raw) {
     const [lease, lanes, last] = raw as [unknown, string[], string];

@@ -82,6 +82,11 @@ export class OwnerRecord {
 
   #at({ address }: OwnerGroup) {
     const keys = this.#keys;
-    return { owner: keys.owner(address), lanes: keys.ownerLanes(address), journal: keys.journal(address.tag) };
+    return {
+      owner: keys.owner(address),
+      lanes: keys.ownerLanes(address),
+      journal: keys.journal(address.tag),
+      changes: keys.ownerChanges(address),
+    };
   }
 }

@@ -2,6 +2,7 @@
 -- KEYS[1] owner   the lease
 -- KEYS[2] lanes   of the group
 -- KEYS[3] journal
+-- KEYS[4] changes how often the lanes changed hands
 -- ARGV[1] lane
 -- ARGV[2] as
 -- ARGV[3] by
@@ -17,7 +18,7 @@
 local lease = readLease(KEYS[1])
 local lanes = knownLanes(KEYS[2], ARGV[9])
 if not isLive(lease) then
-  if ARGV[8] ~= '1' then tellExpired(KEYS[1], KEYS[3], ARGV[1], lanes, lease) end
+  if ARGV[8] ~= '1' then tellExpired(KEYS[1], KEYS[3], KEYS[4], ARGV[1], lanes, lease) end
   return { 'free', flatten(lease) }
 end
 if lease.as ~= ARGV[2] or lease.by ~= ARGV[3] then return { 'owned', flatten(lease) } end
@@ -32,6 +33,7 @@ for name in pairs(lanes) do names[#names + 1] = name end
 table.sort(names)
 if ARGV[8] ~= '1' then
   tell('lane.released', KEYS[3], lease.by, ARGV[1], lanes, lease, { why = ARGV[7] })
+  count('released', KEYS[4], lanes)
   local notice = { kind = 'released', lane = ARGV[1], lanes = names, as = lease.as, by = lease.by, token = lease.token }
   call('PUBLISH', ARGV[10], cjson.encode(notice))
 end

@@ -6,7 +6,7 @@ import { LEASE_PRELUDE, readLease } from './lease-fields.ts';
 export const releaseOwner = defineScript({
   file: new URL('./release-owner.lua', import.meta.url),
   preludes: [LEASE_PRELUDE],
-  keys: ['owner', 'lanes', 'journal'],
+  keys: ['owner', 'lanes', 'journal', 'changes'],
   args: ['lane', 'as', 'by', 'token', 'hold', 'ask', 'why', 'isLock', 'known', 'channel'],
   reply(raw) {
     const [kind, lease, lanes] = raw as ['released' | 'owned' | 'stale' | 'free', unknown, string[]?];

@@ -2,6 +2,7 @@
 -- KEYS[1] owner   the lease
 -- KEYS[2] lanes   of the group
 -- KEYS[3] journal
+-- KEYS[4] changes how often the lanes changed hands
 -- ARGV[1] lane
 -- ARGV[2] as
 -- ARGV[3] by
@@ -23,7 +24,7 @@ if not isOurs then
   local isLater = (isLive(lease) and known > tonumber(raised)) or (known == tonumber(raised) and isAnother)
   local mayRestore = ARGV[8] == '1' and tonumber(raised) >= (tonumber(lease.last) or 0) and not isLater
   if not mayRestore then
-    if ARGV[9] ~= '1' then tellExpired(KEYS[1], KEYS[3], ARGV[1], knownLanes(KEYS[2], ARGV[10]), lease) end
+    if ARGV[9] ~= '1' then tellExpired(KEYS[1], KEYS[3], KEYS[4], ARGV[1], knownLanes(KEYS[2], ARGV[10]), lease) end
     return { 'lost', flatten(lease) }
   end
   lease.as, lease.by, lease.hold, lease.reason, lease.ask = as, by, hold, 'restored by its holder', ''

@@ -6,7 +6,7 @@ import { LEASE_PRELUDE, readLease } from './lease-fields.ts';
 export const renewOwner = defineScript({
   file: new URL('./renew-owner.lua', import.meta.url),
   preludes: [LEASE_PRELUDE],
-  keys: ['owner', 'lanes', 'journal'],
+  keys: ['owner', 'lanes', 'journal', 'changes'],
   args: ['lane', 'as', 'by', 'token', 'hold', 'termMs', 'raised', 'restores', 'isLock', 'known'],
   reply(raw) {
     const [kind, lease] = raw as ['renewed' | 'lost', unknown];

@@ -3,7 +3,8 @@
 -- KEYS[1] owner   the lease
 -- KEYS[2] lanes   of the group
 -- KEYS[3] journal
--- KEYS[4] born    on a lock server: since when it has its data
+-- KEYS[4] changes how often the lanes changed hands
+-- KEYS[5] born    on a lock server: since when it has its data
 -- ARGV[1] lane      the one that was named
 -- ARGV[2] as
 -- ARGV[3] by
@@ -28,10 +29,10 @@ local ageMs = -1
 if isLock then
   local ok, info = pcall(call, 'INFO', 'server')
   local run = ok and type(info) == 'string' and info:match('run_id:(%x+)') or ''
-  local born = call('HMGET', KEYS[4], 'at', 'run')
+  local born = call('HMGET', KEYS[5], 'at', 'run')
   -- Another run: its file may lack the last second.
   if not born[1] or born[2] ~= run then
-    call('HSET', KEYS[4], 'at', whole(now), 'run', run)
+    call('HSET', KEYS[5], 'at', whole(now), 'run', run)
     born[1] = now
   end
   ageMs = now - tonumber(born[1])
@@ -44,7 +45,7 @@ local isSame = wasLive and lease.as == as and lease.by == by
 if wasLive and not isSame and ARGV[8] ~= '1' then return { 'owned', flatten(lease) } end
 
 local lanes = knownLanes(KEYS[2], ARGV[12])
-if not isLock then tellExpired(KEYS[1], KEYS[3], lane, lanes, lease) end
+if not isLock then tellExpired(KEYS[1], KEYS[3], KEYS[4], lane, lanes, lease) end
 local prior = wasLive and not isSame and flatten(lease) or {}
 local displaced = lease
 local least = tonumber(ARGV[10])
@@ -81,6 +82,8 @@ if not isLock then
     tell('lane.displaced', KEYS[3], by, lane, lanes, displaced, { to = as .. ' of ' .. by, why = reason, jobs = jobs })
   end
   tell('lane.taken', KEYS[3], by, lane, lanes, taken, { isSame = isSame, isForced = prior[1] ~= nil, from = from })
+  -- A new term of the same owner is no change.
+  if not isSame then count(prior[1] and 'forced' or 'taken', KEYS[4], lanes) end
   local notice = { kind = 'taken', lane = lane, lanes = names, as = as, by = by, token = token }
   -- An empty list would be written as an object.
   if jobs > 0 then notice.jobs = active end

@@ -29,7 +29,7 @@ export const takeOwner = defineScript({
     LEASE_PRELUDE,
     new URL('./set-aside.lua', import.meta.url),
   ],
-  keys: ['owner', 'lanes', 'journal', 'born'],
+  keys: ['owner', 'lanes', 'journal', 'changes', 'born'],
   args: [
     'lane',
     'as',
