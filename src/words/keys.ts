@@ -124,7 +124,7 @@ export interface Keys {
   owner(group: GroupAddress): string;
   /** HASH lane -> 'park' or 'drain': the group's lanes, as pods and those who took it know them. Lives as long as the tag. */
   ownerLanes(group: GroupAddress): string;
-  /** Pub/sub channel, no key: JSON with `kind` (taken, released, expired) of what became of an owner of this tag's lanes. */
+  /** Pub/sub channel, no key: JSON with `kind` (taken, released, expired) of what became of an owner of this tag's lanes, and whom a take stopped. */
   ownerNotice(tag: string): string;
   /** HASH: which pod runs a lane with `pods: 'one'`: `pod`, `token`, `until` (epoch ms by Redis), `last`. Never expires. */
   run(lane: LaneAddress): string;
