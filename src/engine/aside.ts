@@ -25,9 +25,7 @@ export interface AsideOptions {
   lanes: readonly { lane: Lane; laneQueue: LaneQueue }[];
 }
 
-/** Undefined: the pod has no exclusive lane, and nothing is asked of any. */
-export function createAsideMover({ pod, redis, keys, notices, events, lanes }: AsideOptions): Beat | undefined {
-  if (lanes.length === 0) return undefined;
+export function createAsideMover({ pod, redis, keys, notices, events, lanes }: AsideOptions): Beat {
   const beat = createGuardedBeat({
     what: 'move what displaced owners fed',
     who: pod,
@@ -45,7 +43,7 @@ export function createAsideMover({ pod, redis, keys, notices, events, lanes }: A
 }
 
 /** Two reads while nothing has changed hands. */
-export async function moveAsideAndBack(lane: Lane, laneQueue: LaneQueue, keys: Keys, events: EventHub): Promise<void> {
+async function moveAsideAndBack(lane: Lane, laneQueue: LaneQueue, keys: Keys, events: EventHub): Promise<void> {
   const { redis } = laneQueue;
   const owned = ownedLane(lane, laneQueue, keys);
   const [token, done] = await Promise.all([redis.hget(owned.lease, 'token'), redis.get(keys.asideDone(lane))]);

@@ -2,6 +2,7 @@
 // notice may be lost. Whatever such an attempt came to, its settle would be refused: here it is told to stop before it does more.
 
 import type { Attempt } from '../path/attempt.ts';
+import type { Lane } from '../path/lane.ts';
 import { attemptOver } from '../path/request.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import type { Notices } from '../store/notices.ts';
@@ -12,46 +13,43 @@ import { type Beat, createBeat } from './beat.ts';
 
 const LOOK_MS = 1_000;
 
-/** What the script of a take publishes (store/ownership/set-aside.lua): each job with the lock that its attempt had. */
+/** What the script of a take publishes: whom it stopped, each with the lock that its attempt had. */
 interface Told {
   kind: string;
-  lane: string;
   as: string;
   by: string;
-  jobs?: [job: string, lock: string][];
+  jobs?: [lane: string, job: string, lock: string][];
 }
 
 export interface DisplacedOptions {
   attempts: ReadonlySet<Attempt>;
-  queueOf: (lane: string) => LaneQueue;
-  /** Of the exclusive lanes this pod runs. */
-  tags: ReadonlySet<string>;
+  /** Exclusive ones. */
+  lanes: readonly { lane: Lane; laneQueue: LaneQueue }[];
   notices: Notices;
   keys: Keys;
   events: EventHub;
 }
 
-export function createDisplacedWatch({ attempts, queueOf, tags, notices, keys, events }: DisplacedOptions): Beat {
-  for (const tag of tags) notices.on(keys.ownerNotice(tag), (text) => hear(JSON.parse(text) as Told));
+export function createDisplacedWatch({ attempts, lanes, notices, keys, events }: DisplacedOptions): Beat {
+  for (const tag of new Set(lanes.map(({ lane }) => lane.tag)))
+    notices.on(keys.ownerNotice(tag), (text) => hear(JSON.parse(text) as Told));
 
-  function hear({ kind, lane, as, by, jobs = [] }: Told): void {
-    if (kind !== 'displaced') return;
-    const locks = new Map(jobs);
+  function hear({ kind, as, by, jobs = [] }: Told): void {
+    if (kind !== 'taken') return;
+    const locks = new Map(jobs.map(([lane, job, lock]) => [`${lane}/${job}`, lock]));
     for (const attempt of attempts) {
-      if (attempt.lane.name === lane && locks.get(attempt.id) === attempt.token) {
+      if (locks.get(`${attempt.lane.name}/${attempt.id}`) === attempt.token) {
         fence(attempt, `${sayOwner({ as, by })} took its lane`);
       }
     }
   }
 
   async function look(): Promise<void> {
-    const running = [...attempts].filter(
-      ({ lane, ended, isSettling }) => lane.ownership === 'exclusive' && !ended && !isSettling,
-    );
+    const running = [...attempts].filter(({ ended, isSettling }) => !ended && !isSettling);
     await Promise.all(
-      [...new Set(running.map(({ lane }) => lane.name))].map(async (name) => {
+      lanes.map(async ({ lane: { name }, laneQueue: { redis, jobKey } }) => {
         const ours = running.filter(({ lane }) => lane.name === name);
-        const { redis, jobKey } = queueOf(name);
+        if (ours.length === 0) return;
         const locks = await redis.mget(ours.map(({ id }) => `${jobKey(id)}:lock`));
         for (const [place, attempt] of ours.entries()) {
           if (locks[place] !== attempt.token && !attempt.isSettling) fence(attempt, 'its lock was taken away');

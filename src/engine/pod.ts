@@ -5,9 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createAdmission, stalledGate } from '../path/admission.ts';
 import type { Attempt } from '../path/attempt.ts';
-import { groupAddress } from '../path/group.ts';
 import type { Handler } from '../path/handler.ts';
-import type { Lane } from '../path/lane.ts';
 import { createOwnerGate } from '../path/owner-gate.ts';
 import { openProducer } from '../path/producer.ts';
 import { attemptOver } from '../path/request.ts';
@@ -20,13 +18,10 @@ import { openRedis } from '../store/connect.ts';
 import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
 import { openNotices } from '../store/notices.ts';
 import { type Clock, systemClock } from '../words/clock.ts';
-import { toError } from '../words/errors.ts';
 import { createEventHub, type EventHub } from '../words/events.ts';
 import { createKeys } from '../words/keys.ts';
 import { createAgents } from './agents.ts';
-import { createAsideMover } from './aside.ts';
 import { createCancelKeeper } from './cancel-keeper.ts';
-import { createDisplacedWatch } from './displaced.ts';
 import { fingerprint } from './fingerprint.ts';
 import { createImpostorSweep } from './impostors.ts';
 import { createIntentKeeper } from './intent-keeper.ts';
@@ -36,12 +31,12 @@ import { createLockKeeper } from './locks.ts';
 import { type Logger, logEvents } from './log.ts';
 import { createMemoryWatch } from './memory-watch.ts';
 import { createOverdueWatch } from './overdue.ts';
-import { createOwnerWatch } from './owner-watch.ts';
+import { createOwners } from './owners.ts';
 import { createPermits } from './permits.ts';
 import { createPresence } from './presence.ts';
 import { createRetention } from './retention.ts';
-import { createRunLease, type RunLease } from './run-lease.ts';
 import { createSweeper } from './sweeper.ts';
+import { createTurns } from './turns.ts';
 import { startWatchdog } from './watchdog.ts';
 
 export interface PodOptions {
@@ -125,11 +120,7 @@ export function createPod(options: PodOptions): Pod {
   const cancels = createCancelKeeper({ attempts, laneQueues, redis, keys, clock, events });
   const watched = handlers.map(({ lane }) => ({ lane, laneQueue: queueOf(lane.name) }));
   const overdue = createOverdueWatch({ who: name, redis, keys, clock, events, lanes: watched });
-  const owners = createOwnerWatch({ pod: name, redis, keys, lanes: handlers.map(({ lane }) => lane), events });
-  const exclusive = watched.filter(({ lane }) => lane.ownership === 'exclusive');
-  const tags = new Set(exclusive.map(({ lane }) => lane.tag));
-  const displaced = createDisplacedWatch({ attempts, queueOf, tags, notices, keys, events });
-  const aside = createAsideMover({ pod: name, redis, keys, notices, events, lanes: exclusive });
+  const owners = createOwners({ pod: name, redis, keys, notices, events, attempts, lanes: watched });
   const retention = createRetention({ pod: name, redis, keys, lanes: watched, events });
   const intents = createIntentKeeper({ who: name, redis, keys, laneQueues: [...laneQueues.values()], events });
   const journalTags = [...new Set([...laneQueues.values()].map(({ lane }) => lane.tag))];
@@ -145,11 +136,11 @@ export function createPod(options: PodOptions): Pod {
     version: options.version ?? 'unknown',
     prints,
   }));
-  const turns = new Map<string, RunLease>();
+  const turns = createTurns({ pod: name, redis, keys, clock, events, attempts });
   const sources: Source[] = handlers.map((handler) => {
     const laneQueue = queueOf(handler.lane.name);
     const settle = createSettle({ pod: name, lane: handler.lane, laneQueue, keys, clock, events });
-    const turn = handler.lane.pods === 'one' ? openTurn(handler.lane, () => source.turned()) : undefined;
+    const turn = turns.of(handler.lane, () => source.turned());
     const source: Source = createSource({
       pod: name,
       laneQueue,
@@ -178,38 +169,6 @@ export function createPod(options: PodOptions): Pod {
     return source;
   });
 
-  /** Whoever takes one lane of a group takes all, also those that are not in their folder. */
-  function makeLanesKnown(): void {
-    for (const { lane } of handlers) {
-      if (lane.ownership !== 'exclusive') continue;
-      redis.hset(keys.ownerLanes(groupAddress(lane)), lane.name, lane.displaced).catch((error) => {
-        events.emit('redis.failing', { what: `make ${lane.name} known to its owners`, reason: toError(error).message });
-      });
-    }
-  }
-
-  /** For a lane that one pod runs at a time: what this one runs of it ends with its turn. */
-  function openTurn(lane: Lane, turned: () => void): RunLease {
-    const keyed = { runKey: keys.run(lane), sequenceKey: keys.owner(groupAddress(lane)) };
-    const turn = createRunLease({
-      name: { lane: lane.name },
-      pod: name,
-      redis,
-      ...keyed,
-      clock,
-      events,
-      onHeld: turned,
-      onLost(reason) {
-        for (const attempt of attempts) {
-          if (attempt.lane === lane)
-            attempt.end('lost', attemptOver(attempt, `another pod may run its lane: ${reason}`));
-        }
-        turned();
-      },
-    });
-    turns.set(lane.name, turn);
-    return turn;
-  }
   const watchdog =
     options.watchdog === false
       ? undefined
@@ -248,7 +207,7 @@ export function createPod(options: PodOptions): Pod {
       LEAVE_MS,
       Promise.all(
         [
-          ...turns.values(),
+          turns,
           owners,
           permits,
           agents,
@@ -261,9 +220,7 @@ export function createPod(options: PodOptions): Pod {
           journalTrim,
           memoryWatch,
           presence,
-          displaced,
-          aside,
-        ].map((part) => part?.stop()),
+        ].map((part) => part.stop()),
       ),
     );
     // What they told last is written too.
@@ -320,16 +277,13 @@ export function createPod(options: PodOptions): Pod {
       impostors.start();
       cancels.start();
       overdue.start();
-      if (exclusive.length > 0) displaced.start();
-      aside?.start();
       retention.start();
       intents.start();
       journalTrim.start();
       presence.start();
       memoryWatch.start();
       agents.start();
-      for (const turn of turns.values()) turn.start();
-      makeLanesKnown();
+      turns.start();
       owners.start();
       for (const source of sources) source.start();
     },

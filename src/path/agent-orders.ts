@@ -12,6 +12,7 @@ import type { Keys } from '../words/keys.ts';
 import { sayAdd } from './agent-lines.ts';
 import { countWaiting } from './agent-look.ts';
 import { AGENT_FORM, isAgentName } from './envelope.ts';
+import { toReason } from './reason.ts';
 
 export interface AgentOrders {
   calendar: Calendar;
@@ -42,16 +43,15 @@ export interface AgentChange {
 /** Of an agent; it is read with every look at them. */
 const MAX_META = 4_096;
 const META_FORM = `what JSON can say, at most ${MAX_META} bytes of it`;
-const REASON_FORM = '1 to 500 characters on one line';
 const MAX_NAMED = 10;
 
 export async function addAgent(orders: AgentOrders, agent: unknown, meta: unknown, reason: unknown = null) {
   const text = meta === undefined ? undefined : toMetaText(meta);
-  return give(orders, { what: 'add', agent: toAgent(agent), meta: text, reason: toReason(reason, true) });
+  return give(orders, { what: 'add', agent: toAgent(agent), meta: text, reason: toOwnReason(reason) });
 }
 
 export async function removeAgent(orders: AgentOrders, agent: unknown, reason: unknown = null) {
-  return give(orders, { what: 'remove', agent: toAgent(agent), reason: toReason(reason, true) });
+  return give(orders, { what: 'remove', agent: toAgent(agent), reason: toOwnReason(reason) });
 }
 
 /** It acts no sooner. Where its window opens later anyway that stays: only clearing lets it act sooner. */
@@ -136,8 +136,6 @@ function toMetaText(value: unknown): string {
   return text;
 }
 
-function toReason(value: unknown, isOptional = false): string {
-  if (isOptional && value === null) return '';
-  if (typeof value === 'string' && /^[^\p{Cc}]{1,500}$/u.test(value)) return value;
-  throw wrongOption('LK_INPUT', 'reason', REASON_FORM, value);
+function toOwnReason(value: unknown): string {
+  return value === null ? '' : toReason(value);
 }

@@ -2,7 +2,8 @@
 // pattern is not named; with none left the answer is that the journal supports none.
 
 import { formatDuration } from '../words/duration.ts';
-import { type Incident, type Ordered, PRELUDE_MS, sumOf } from './incident.ts';
+import { type Incident, PRELUDE_MS, sumOf } from './incident.ts';
+import type { Ordered } from './incident-orders.ts';
 import { numberOf, type TimelineLine, textOf } from './timeline-line.ts';
 
 export interface Hypothesis {

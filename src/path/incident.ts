@@ -1,6 +1,7 @@
 // The incident that the journal holds, folded: when it began, what it reached, what was ordered and what changed after each order.
 // An incident ends when a quarter of an hour was calm; of several the last one is told. Bounded, whatever the number of lines.
 
+import { IncidentOrders, type Ordered } from './incident-orders.ts';
 import { endOf, isBad, namesOf, numberOf, type TimelineLine, textOf } from './timeline-line.ts';
 import { MINUTE_MS } from './timeline-minute.ts';
 import { phraseOf } from './timeline-phrases.ts';
@@ -12,16 +13,11 @@ const SIGN_COUNT = 5;
 const SIGN_MS = 10 * MINUTE_MS;
 /** Orders so long before the first sign may have brought it about. */
 export const PRELUDE_MS = 10 * MINUTE_MS;
-/** What an order changed is looked for in so long before and after it. */
-export const WATCH_MS = 5 * MINUTE_MS;
-
-const MAX_ORDERS = 60;
 const MAX_LANES = 300;
 const MAX_NAMES = 10_000;
 const MAX_KINDS = 200;
 const MAX_OPEN = 500;
 const RATE_MINUTES = 10;
-const SLICE_MS = 10_000;
 
 export interface IncidentLane {
   lane: string;
@@ -34,23 +30,6 @@ export interface IncidentLane {
   isTouched: boolean;
   /** Done a minute before the first sign; null when the journal does not reach back. */
   calmPerMinute: number | null;
-}
-
-/** Attempts that failed, that were parked without having failed, and that were done. */
-export interface Load {
-  bad: number;
-  parked: number;
-  done: number;
-}
-
-export interface Ordered {
-  line: TimelineLine;
-  text: string;
-  /** Attempts on its upstream in WATCH_MS before and after. */
-  before: Load;
-  after: Load;
-  /** Alike and at once: 32 agents marked. */
-  count: number;
 }
 
 /** Something that began and is not over. */
@@ -103,9 +82,7 @@ export class IncidentFold {
   readonly #open = new Map<string, Open>();
   readonly #signs = new Map<string, TimelineLine[]>();
   readonly #rates = new Map<string, { minute: number; done: number }[]>();
-  /** By tag and ten seconds, for what is before an order. */
-  readonly #load = new Map<string, (Load & { slice: number })[]>();
-  #orders: Ordered[] = [];
+  readonly #orders = new IncidentOrders();
   /** The kinds of the minutes before a first sign, which belong to it. */
   #prelude: TimelineLine[] = [];
   #firstAt: number | undefined;
@@ -131,7 +108,7 @@ export class IncidentFold {
       agents: { count: agents.size, isMore: agents.size >= MAX_NAMES },
       pods: [...pods],
       worstJob: worst ? { job: worst[0], count: worst[1] } : null,
-      orders: this.#orders.filter(({ line }) => line.at >= since),
+      orders: this.#orders.since(since),
       open: open.sort((a, b) => a.at - b.at),
       earlier: this.#earlier,
     };
@@ -142,7 +119,7 @@ export class IncidentFold {
     const isParked = !bad && line.outcome === 'park';
     const lane = textOf(line, 'lane') ?? 'a lane';
     if (line.outcome === 'done') this.#noteDone(lane, line.at);
-    this.#noteLoad(line, bad ? 'bad' : isParked ? 'parked' : 'done');
+    this.#orders.weigh(line, bad ? 'bad' : isParked ? 'parked' : 'done');
     if (bad && this.#isSign(lane, line)) {
       const signs = this.#signs.get(lane) as TimelineLine[];
       const isFresh = this.#trouble(signs[0] as TimelineLine, line.at);
@@ -169,7 +146,8 @@ export class IncidentFold {
     const phrase = phraseOf(line);
     if (phrase === 'tally') return;
     this.#noteOpen(line, phrase.say(line));
-    if (phrase.kind === 'order') this.#noteOrder(line, phrase.say(line));
+    if (phrase.kind === 'order')
+      this.#orders.add(line, phrase.say(line), (this.#state.first?.at ?? line.at) - PRELUDE_MS);
     if (phrase.kind === 'trouble' && line.what !== 'journal.gap') this.#trouble(line, line.at);
     if (this.#state.first === null) {
       this.#prelude = this.#prelude.filter(({ at }) => at >= line.at - PRELUDE_MS).slice(-MAX_KINDS);
@@ -269,54 +247,6 @@ export class IncidentFold {
     return counts.sort((a, b) => a - b)[Math.floor(counts.length / 2)] ?? 0;
   }
 
-  #noteLoad(line: TimelineLine, kind: keyof Load): void {
-    for (const ordered of this.#orders) {
-      const distance = line.at - ordered.line.at;
-      if (distance > 0 && distance <= WATCH_MS && isPlace(ordered.line, line)) ordered.after[kind]++;
-    }
-    const tag = line.tag ?? '';
-    const slice = Math.floor(line.at / SLICE_MS);
-    const recent = this.#load.get(tag) ?? [];
-    const last = recent.at(-1);
-    if (last?.slice === slice) last[kind]++;
-    else recent.push({ slice, bad: 0, parked: 0, done: 0, [kind]: 1 });
-    if (recent.length > WATCH_MS / SLICE_MS + 1) recent.shift();
-    if (this.#load.size < MAX_LANES) this.#load.set(tag, recent);
-  }
-
-  #noteOrder(line: TimelineLine, text: string): void {
-    const alike = this.#orders.findLast(
-      ({ line: other }) =>
-        other.what === line.what &&
-        other.who === line.who &&
-        other.reason === line.reason &&
-        other.tag === line.tag &&
-        line.at - other.at < MINUTE_MS &&
-        line.what !== 'lane.noted' &&
-        other.limit === line.limit &&
-        other.order === line.order,
-    );
-    if (alike) return void alike.count++;
-    const since = (line.at - WATCH_MS) / SLICE_MS;
-    const before = { bad: 0, parked: 0, done: 0 };
-    for (const [tag, recent] of this.#load) {
-      if (line.tag !== null && tag !== line.tag) continue;
-      for (const { slice, bad, parked, done } of recent) {
-        if (slice < since) continue;
-        before.bad += bad;
-        before.parked += parked;
-        before.done += done;
-      }
-    }
-    this.#orders.push({ line, text, before, after: { bad: 0, parked: 0, done: 0 }, count: 1 });
-    // The first of an incident and the last are what is asked for.
-    if (this.#orders.length > MAX_ORDERS) {
-      const since = (this.#state.first?.at ?? line.at) - PRELUDE_MS;
-      const old = this.#orders.findIndex((one) => one.line.at < since);
-      this.#orders.splice(old < 0 ? MAX_ORDERS / 3 : old, 1);
-    }
-  }
-
   #noteOpen(line: TimelineLine, text: string): void {
     const place = (what: string) =>
       `${what} ${textOf(line, 'pod') ?? textOf(line, 'lane') ?? line.tag ?? ''} ${textOf(line, 'limit') ?? ''}`;
@@ -353,10 +283,6 @@ function sayFirst(line: TimelineLine): string {
   if (phrase !== 'tally') return phrase.say(line);
   const reason = textOf(line, 'reason');
   return `job ${textOf(line, 'job')} of ${textOf(line, 'lane')}: ${textOf(line, 'class') ?? line.outcome}${reason ? `, ${reason}` : ''}`;
-}
-
-function isPlace(ordered: TimelineLine, line: TimelineLine): boolean {
-  return ordered.tag === null || ordered.tag === line.tag;
 }
 
 function count(counts: Map<string, number>, key: string): void {

@@ -71,7 +71,7 @@ export interface JournalQuery {
   limit?: number | undefined;
 }
 
-export const DEFAULT_PAGE = 500;
+const DEFAULT_PAGE = 500;
 const MAX_PAGE = 10_000;
 /** Batches of a stream read at first; twice as many each time, for a quiet stream holds one line in each and a busy one 300. */
 const FIRST_READ = 4;

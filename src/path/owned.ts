@@ -49,7 +49,8 @@ export function notItsOwner(lane: string, asked: { as: string; by: string }, hol
   return new LanekeeperError('LK_OWNED', text);
 }
 
-function sayTerm(holder: OwnerLease): string {
+/** 'manual of ann@desk since …, until …, for: backfill'. */
+export function sayTerm(holder: OwnerLease): string {
   const { sinceAt, untilAt, reason } = holder;
-  return `${sayOwner(holder)} since ${toInstant(sinceAt)} until ${toInstant(untilAt)}, for: ${reason}`;
+  return `${sayOwner(holder)} since ${toInstant(sinceAt)}, until ${toInstant(untilAt)}, for: ${reason}`;
 }

@@ -9,7 +9,9 @@ import { LanekeeperError, quote, toError, wrongOption } from '../words/errors.ts
 import { LEASE_MS, RENEW_MS, SURE_MS } from '../words/owner.ts';
 import { groupOf } from './group.ts';
 import type { Lane } from './lane.ts';
-import { expectExclusive, expectGranted, sayLease, toAs, toReason, toTermMs } from './owner-orders.ts';
+import { sayTerm } from './owned.ts';
+import { expectExclusive, expectGranted, toAs, toTermMs } from './owner-orders.ts';
+import { toReason } from './reason.ts';
 
 export interface HoldOptions {
   /** cron, manual, a service's name. */
@@ -74,6 +76,7 @@ export async function holdLane({ locks, lane, by, clock, onEnd }: HoldParts, giv
   let state: 'held' | 'lost' | 'released' = 'held';
   let timer: NodeJS.Timeout | undefined;
   let deadline: NodeJS.Timeout | undefined;
+  let renewing: Promise<void> | undefined;
   let why = '';
 
   function relyOn(askedMono: number): void {
@@ -112,20 +115,28 @@ export async function holdLane({ locks, lane, by, clock, onEnd }: HoldParts, giv
       reply = await locks.renew(group, { ...claim, hold }, termFrom(askedMono));
     } catch (error) {
       why = `it could not be renewed: ${toError(error).message}`;
-      if (state === 'held') timer = setTimeout(renew, RETRY_MS);
+      if (state === 'held') renewIn(RETRY_MS);
       return;
     }
     if (state !== 'held') return;
     if (reply.kind === 'lost') {
       const isTheirs = reply.lease?.isLive && reply.lease.token !== claim.token;
       return lose(
-        isTheirs && reply.lease ? `it is ${sayLease(reply.lease)}` : 'Redis knows of it no more, or it was given back',
+        isTheirs && reply.lease
+          ? `it is owned by ${sayTerm(reply.lease)}`
+          : 'Redis knows of it no more, or it was given back',
       );
     }
     why = '';
     untilAt = reply.lease.untilAt;
     relyOn(askedMono);
-    timer = setTimeout(renew, RENEW_MS);
+    renewIn(RENEW_MS);
+  }
+
+  function renewIn(ms: number): void {
+    timer = setTimeout(() => {
+      renewing = renew();
+    }, ms);
   }
 
   const self: OwnerHold = {
@@ -150,12 +161,14 @@ export async function holdLane({ locks, lane, by, clock, onEnd }: HoldParts, giv
       clearTimeout(timer);
       clearTimeout(deadline);
       onEnd?.(self);
+      // Lock servers would take a renewal that comes after it for one of theirs that they forgot.
+      await renewing;
       await locks.release(group, { ...claim, hold, why: reason });
     },
     [Symbol.asyncDispose]: () => self.release(),
   };
   relyOn(startedMono);
-  timer = setTimeout(renew, RENEW_MS);
+  renewIn(RENEW_MS);
   return self;
 }
 

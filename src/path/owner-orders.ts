@@ -6,10 +6,12 @@ import type { OwnerLocks, OwnerSeen, TakeAsk, TakeReply } from '../store/ownersh
 import { toInstant } from '../words/clock.ts';
 import { toDurationMs } from '../words/duration.ts';
 import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
-import { MAX_TERM_MS, type Owner, type OwnerGroup, sayOwner } from '../words/owner.ts';
-import { NAME_FORM, toName } from './definition.ts';
+import { MAX_TERM_MS, type Owner, type OwnerGroup, type OwnerLease, sayOwner } from '../words/owner.ts';
+import { toName } from './definition.ts';
 import { groupOf } from './group.ts';
 import type { Lane } from './lane.ts';
+import { AS_FORM, sayTerm } from './owned.ts';
+import { toReason } from './reason.ts';
 
 export interface OwnerOrders {
   locks: OwnerLocks;
@@ -27,19 +29,16 @@ export interface TakeOrder {
   isForced?: boolean;
 }
 
-export interface OwnerTaken {
+/** Whose turn it is or was. */
+type OwnerTerm = Omit<OwnerLease, 'isLive' | 'hold'>;
+
+export interface OwnerTaken extends OwnerTerm {
   lane: string;
   /** All that are taken together. */
   lanes: string[];
-  as: string;
-  by: string;
-  reason: string;
-  token: number;
-  sinceAt: number;
-  untilAt: number;
   /** It was theirs before, and has a new term. */
   isSame: boolean;
-  displaced: (Owner & { reason: string; sinceAt: number; untilAt: number }) | null;
+  displaced: OwnerTerm | null;
   /** Attempts of the one before that were stopped. */
   stopped: number;
 }
@@ -48,29 +47,28 @@ export interface OwnerLooked {
   lane: string;
   lanes: string[];
   /** Null: nobody may feed it now. */
-  owner: (Owner & { reason: string; token: number; sinceAt: number; untilAt: number; renews: boolean }) | null;
+  owner: (OwnerTerm & { renews: boolean }) | null;
   /** Who had it last, while nobody has it. */
-  last: (Owner & { reason: string; token: number; sinceAt: number; untilAt: number }) | null;
+  last: OwnerTerm | null;
   seenAt: number | null;
 }
 
 const LEAST_TERM_MS = 1_000;
-export const TERM_FORM = "a duration from '1s' to '24h', such as '30m'";
-const REASON_FORM = '1 to 500 characters on one line';
+const TERM_FORM = "a duration from '1s' to '24h', such as '30m'";
 
 export async function takeLane({ locks, lane, lanes }: OwnerOrders, order: TakeOrder): Promise<OwnerTaken> {
   const asked = { as: toAs(order.as), by: toBy(order.by), reason: toReason(order.reason), termMs: toTermMs(order.for) };
   const group = groupOf(expectExclusive(lane), lanes);
   const ask: TakeAsk = { ...asked, hold: '', isForced: order.isForced ?? false, floor: 0 };
   const reply = expectGranted(lane, await locks.take(group, ask));
-  const { lease, displaced, isSame, aside } = reply;
+  const { lease, lanes: taken, displaced, isSame, stopped } = reply;
   return {
     lane: lane.name,
-    lanes: reply.lanes,
+    lanes: taken,
     ...tellOwner(lease),
     isSame,
     displaced: displaced ? tellOwner(displaced) : null,
-    stopped: aside.length,
+    stopped,
   };
 }
 
@@ -96,7 +94,7 @@ export async function lookAtOwner({ locks, lane, lanes }: OwnerOrders): Promise<
 }
 
 function toLooked(group: OwnerGroup, { lease, lanes }: OwnerSeen): OwnerLooked {
-  const told = lease ? { ...tellOwner(lease) } : null;
+  const told = lease ? tellOwner(lease) : null;
   return {
     lane: group.lane,
     lanes,
@@ -106,7 +104,7 @@ function toLooked(group: OwnerGroup, { lease, lanes }: OwnerSeen): OwnerLooked {
   };
 }
 
-function tellOwner({ as, by, reason, token, sinceAt, untilAt }: SeenLease) {
+function tellOwner({ as, by, reason, token, sinceAt, untilAt }: SeenLease): OwnerTerm {
   return { as, by, reason, token, sinceAt, untilAt };
 }
 
@@ -115,13 +113,8 @@ export function expectGranted(lane: Lane, reply: TakeReply): Extract<TakeReply, 
   if (reply.kind === 'granted') return reply;
   throw new LanekeeperError(
     'LK_OWNED',
-    `lane ${quote(lane.name)} is ${sayLease(reply.lease)}; wait for that, or take it by force`,
+    `lane ${quote(lane.name)} is owned by ${sayTerm(reply.lease)}; wait for that, or take it by force`,
   );
-}
-
-/** 'owned by manual of ann@desk since …, until …, for: backfill'. */
-export function sayLease({ as, by, sinceAt, untilAt, reason }: Omit<SeenLease, 'nowAt'>): string {
-  return `owned by ${sayOwner({ as, by })} since ${toInstant(sinceAt)}, until ${toInstant(untilAt)}, for: ${reason}`;
 }
 
 function notYours(lane: Lane, owner: Owner, kind: string, lease: SeenLease | undefined): LanekeeperError {
@@ -133,7 +126,7 @@ function notYours(lane: Lane, owner: Owner, kind: string, lease: SeenLease | und
   if (kind === 'owned' && lease) {
     return new LanekeeperError(
       'LK_OWNED',
-      `${name} is ${sayLease(lease)}, not by ${sayOwner(owner)}: only its owner gives it back`,
+      `${name} is owned by ${sayTerm(lease)}, not by ${sayOwner(owner)}: only its owner gives it back`,
     );
   }
   const last = lease ? `; the last was ${sayOwner(lease)}, until ${toInstant(lease.untilAt)}` : '';
@@ -152,17 +145,12 @@ export function expectExclusive(lane: Lane): Lane {
 export function toAs(value: unknown): string {
   const name = toName(value);
   if (name !== undefined) return name;
-  throw wrongOption('LK_INPUT', 'as', `${NAME_FORM.replace('publish', 'manual')}`, value);
+  throw wrongOption('LK_INPUT', 'as', AS_FORM, value);
 }
 
 function toBy(value: unknown): string {
   if (typeof value === 'string' && /^[^\p{Cc}]{1,200}$/u.test(value)) return value;
   throw wrongOption('LK_INPUT', 'by', 'who it is, in 1 to 200 characters on one line', value);
-}
-
-export function toReason(value: unknown): string {
-  if (typeof value === 'string' && /^[^\p{Cc}]{1,500}$/u.test(value) && value.trim() !== '') return value;
-  throw wrongOption('LK_INPUT', 'reason', REASON_FORM, value);
 }
 
 export function toTermMs(value: unknown): number {

@@ -197,8 +197,9 @@ export function openProducer(
 
   function toPartly(failed: Error, entries: readonly Entry[], answers: readonly (Before | Error)[]): LanekeeperError {
     const accepted = entries.map(({ job }, index) => {
-      if (index >= answers.length || answers[index] instanceof Error) return null;
-      return answers[index] === undefined ? job.id : readMark(answers[index] as string).id;
+      const answer = answers[index];
+      if (index >= answers.length || answer instanceof Error) return null;
+      return typeof answer === 'string' ? readMark(answer).id : job.id;
     });
     const inCount = accepted.filter((id) => id !== null).length;
     const also = `; ${inCount} of ${entries.length} items are in, and the same call again adds the others`;
@@ -269,12 +270,13 @@ function isAnother({ key, content }: Entry, before: Before): before is string {
   return key !== undefined && typeof before === 'string' && readMark(before).content !== content;
 }
 
-/** The ids of last time, for the items that say what they said then. */
+/** The ids of last time, for the items that say what they said then; who feeds them may have taken the lane anew. */
 function asBefore(old: readonly Entry[] | undefined, entries: readonly Entry[]): readonly Entry[] {
   if (old?.length !== entries.length) return entries;
   return entries.map((entry, index) => {
     const before = old[index];
-    return before?.job.data === entry.job.data ? before : entry;
+    const isSame = before?.job.name === entry.job.name && before.job.data === entry.job.data;
+    return isSame ? { ...before, feeding: entry.feeding } : entry;
   });
 }
 

@@ -4,7 +4,8 @@
 import { formatDuration } from '../words/duration.ts';
 import type { LocalTime } from '../words/local-time.ts';
 import { findHypotheses, type Hypothesis } from './hypotheses.ts';
-import { type Incident, type Load, type Ordered, PRELUDE_MS, sumOf, WATCH_MS } from './incident.ts';
+import { type Incident, PRELUDE_MS, sumOf } from './incident.ts';
+import { type Load, type Ordered, WATCH_MS } from './incident-orders.ts';
 import { type Condition, findConditions, type LaneNow } from './recovery.ts';
 import { endInWords, sayCount } from './timeline-text.ts';
 

@@ -8,6 +8,7 @@ import type { OwnerLease } from '../words/owner.ts';
 import { CALENDAR, LINE_UP } from './calendar/calendar.ts';
 import type { Redis } from './connect.ts';
 import type { LaneQueue } from './lane-queue.ts';
+import { LEASE, readLease } from './ownership/lease-fields.ts';
 import { callTogether, scriptOf, type Value } from './together.ts';
 
 export interface Reservation {
@@ -95,17 +96,9 @@ export async function addJobs(laneQueue: LaneQueue, entries: readonly NewJob[]):
 /** The script answers the id, BullMQ's code for what it refused, or what stood there before. */
 function toBefore(reply: unknown): Before | Error {
   if (reply instanceof Error) return reply;
-  if (Array.isArray(reply) && reply.length > 2) return new NotItsOwner(toHolder(reply.slice(1)));
+  if (Array.isArray(reply) && reply[0] === 'owned') return new NotItsOwner(readLease(reply.slice(1)));
   if (Array.isArray(reply)) return reply.length > 1 ? Number.parseFloat(String(reply[1])) : String(reply[0]);
   return typeof reply === 'string' ? undefined : new Error(`BullMQ refused the job: ${String(reply)}`);
-}
-
-function toHolder([token, as = '', by = '', reason = '', since, until, isLive, hold = '']: string[]):
-  | OwnerLease
-  | undefined {
-  if (!token) return undefined;
-  const at = { sinceAt: Number(since), untilAt: Number(until) };
-  return { token: Number(token), as, by, reason, ...at, isLive: Number(isLive) === 1, hold };
 }
 
 /** What BullMQ's backend for Redis has beside the interface it shares with others. */
@@ -178,21 +171,16 @@ function aroundBullMq(lua: string, { reserves, lines, isOwned }: Parts): string 
   const last = lines ? '#ARGV - 8' : '#ARGV';
   const feeder = reserves ? `${last} - 2` : last;
   const owned = `
-local lease = redis.call('HMGET', KEYS[#KEYS - 2], 'token', 'as', 'by', 'reason', 'since', 'until', 'hold')
+${LEASE}
+local lease = readLease(KEYS[#KEYS - 2])
 do
-  local time = redis.call('TIME')
   local as, by, token = ARGV[${feeder} - 2], ARGV[${feeder} - 1], ARGV[${feeder}]
-  local isLive = (tonumber(lease[6]) or 0) > time[1] * 1000 + math.floor(time[2] / 1000)
-  if not isLive or lease[2] ~= as or lease[3] ~= by or (token ~= '' and token ~= lease[1]) then
-    local told = { 'owned' }
-    for i = 1, 6 do told[i + 1] = lease[i] or '' end
-    told[8] = isLive and 1 or 0
-    told[9] = lease[7] or ''
-    return told
+  if not isLive(lease) or lease.as ~= as or lease.by ~= by or (token ~= '' and token ~= lease.token) then
+    return { 'owned', unpack(flatten(lease)) }
   end
 end`;
   const fed = `
-redis.call('HSET', KEYS[#KEYS - 1], '${JOB_FIELDS.owner}', cjson.encode({ token = lease[1], as = lease[2], by = lease[3] }))`;
+redis.call('HSET', KEYS[#KEYS - 1], '${JOB_FIELDS.owner}', cjson.encode({ token = lease.token, as = lease.as, by = lease.by }))`;
   const reserved = `
 redis.call('SET', reservation, ARGV[${last} - 1], 'PX', ARGV[${last}])
 redis.call('HSET', KEYS[#KEYS - 1], '${JOB_FIELDS.same}', reservation)`;

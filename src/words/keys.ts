@@ -126,7 +126,7 @@ export interface Keys {
   ownerLanes(group: GroupAddress): string;
   /** HASH '<lane> <how>' (taken, forced, released, expired) -> how often the lane changed hands so. Lives as long as the tag. */
   ownerChanges(group: GroupAddress): string;
-  /** Pub/sub channel, no key: JSON with `kind` (taken, released, expired) of what became of an owner of this tag's lanes. */
+  /** Pub/sub channel, no key: JSON with `kind` (taken, released, expired) of what became of an owner of this tag's lanes, and whom a take stopped. */
   ownerNotice(tag: string): string;
   /** HASH: which pod runs a lane with `pods: 'one'`: `pod`, `token`, `until` (epoch ms by Redis), `last`. Never expires. */
   run(lane: LaneAddress): string;

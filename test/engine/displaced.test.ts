@@ -38,8 +38,7 @@ async function watched(world: World) {
   };
   const watch = createDisplacedWatch({
     attempts: new Set(attempts),
-    queueOf: (name) => queues.get(name) as NonNullable<ReturnType<typeof queues.get>>,
-    tags: new Set(['publish']),
+    lanes: [{ lane, laneQueue: world.queue(lane) }],
     notices,
     keys: world.keys,
     events: createEventHub(),
@@ -59,13 +58,13 @@ describe('the watch', () => {
 
   it('ends what a notice names by its lock, and nothing else', async ({ world }) => {
     const { attempts, tell } = await watched(world);
-    const told = { kind: 'displaced', lane: 'publish', as: 'manual', by: 'ann@desk' };
-    tell({ ...told, kind: 'taken' });
+    const told = { kind: 'taken', as: 'manual', by: 'ann@desk' };
+    tell({ ...told, kind: 'released', jobs: [['publish', 'a', 'lock-a']] });
     tell(told);
-    tell({ ...told, jobs: [['a', 'an older lock']] });
-    tell({ ...told, lane: 'open', jobs: [['a', 'lock-a']] });
+    tell({ ...told, jobs: [['publish', 'a', 'an older lock']] });
+    tell({ ...told, jobs: [['open', 'a', 'lock-a']] });
     expect(attempts.map(({ ended }) => ended)).toEqual([undefined, undefined, undefined]);
-    tell({ ...told, jobs: [['a', 'lock-a']] });
+    tell({ ...told, jobs: [['publish', 'a', 'lock-a']] });
     expect(attempts.map(({ ended, cause }) => [ended, cause?.message])).toEqual([
       ['fenced', expect.stringContaining('manual of ann@desk took its lane')],
       [undefined, undefined],

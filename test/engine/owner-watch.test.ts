@@ -22,3 +22,14 @@ it('the end of a term is in the journal within a beat, once, whichever pods look
   expect(await told()).toMatchObject([{ as: 'manual', by: 'ann@desk', reason: 'backfill', lanes: ['publish'] }]);
   expect(await world.redis.hget(world.keys.ownerLanes({ tag: 'publish', name: 'publish' }), 'publish')).toBe('park');
 });
+
+it('a lane that Redis forgot is known to its owners again', async ({ world }) => {
+  const lane = defineLane({ name: 'publish', ownership: 'exclusive', displaced: 'drain' });
+  const known = world.keys.ownerLanes({ tag: 'publish', name: 'publish' });
+  await world.pod([handle(lane, { run: () => null })]);
+  const isKnown = () =>
+    vi.waitFor(async () => expect(await world.redis.hgetall(known)).toEqual({ publish: 'drain' }), RETRYING);
+  await isKnown();
+  await world.redis.del(known);
+  await isKnown();
+});

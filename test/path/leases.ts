@@ -14,7 +14,9 @@ local token = whole(math.max(last + 1, now * 1000))
 call('HSET', KEYS[1], 'token', token, 'last', token, 'as', ARGV[1], 'by', ARGV[2], 'reason', 'a test', 'since', whole(now),
   'until', whole(now + tonumber(ARGV[3])), 'hold', '')
 if ARGV[4] == '1' then
-  for _, lane in ipairs(cjson.decode(ARGV[5])) do setAside(lane, { as = ARGV[1], by = ARGV[2] }, token) end
+  local stopped = {}
+  for _, lane in ipairs(cjson.decode(ARGV[5])) do setAside(lane, { as = ARGV[1], by = ARGV[2], token = token }, stopped) end
+  call('PUBLISH', U .. 'owner-notice', cjson.encode({ kind = 'taken', as = ARGV[1], by = ARGV[2], jobs = stopped[1] and stopped or nil }))
 end
 return token`;
 

@@ -1,7 +1,7 @@
 // A list is in whole or, after a failure in its middle, completed by the same call: nothing is lost and nothing doubled.
 
 import { describe, expect, vi } from 'vitest';
-import { defineLane, type LanekeeperError } from '../../src/index.ts';
+import { defineLane, defineUpstream, type LanekeeperError } from '../../src/index.ts';
 import { listJobs } from '../../src/path/inspect.ts';
 import { openProducer } from '../../src/path/producer.ts';
 import { connectRedis } from '../../src/store/connect.ts';
@@ -43,6 +43,21 @@ async function breaking(world: World) {
 }
 
 describe('a list that fails half-way', () => {
+  it('in a lane with agents says which items are in, too', async ({ world }) => {
+    const { producer } = await breaking(world);
+    const acting = defineLane({
+      name: 'list',
+      upstream: defineUpstream({ name: 'forum', agents: ['a01'] }),
+      agent: { cooldown: '1h' },
+    });
+    const failed = (await rejection(producer.addMany(acting, items(1_100)))) as LanekeeperError;
+    expect(failed).toMatchObject({
+      code: 'LK_REDIS_DOWN',
+      message: expect.stringContaining('1000 of 1100 items are in'),
+    });
+    expect(failed.accepted?.filter((id) => id !== null)).toHaveLength(1_000);
+  });
+
   it.for([
     ['without keys', undefined],
     ['with keys', 'k'],

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, vi } from 'vitest';
 import { defineLane, defineUpstream, handle } from '../../src/index.ts';
-import { takeLane } from '../../src/path/owner-orders.ts';
+import { releaseLane, takeLane } from '../../src/path/owner-orders.ts';
 import { createFenceBook } from '../../src/simulator/fences.ts';
 import { createSingleLocks } from '../../src/store/ownership/locks-single.ts';
 import { it } from '../support/world.ts';
@@ -64,5 +64,26 @@ describe('a hold', () => {
     await producer.take(lane, { as: 'service', reason: 'its work' });
     await vi.waitFor(() => expect(accepted).toEqual([theirs.id]), RETRYING);
     expect(await untilState(world.queue(lane), theirs.id, 'done')).toMatchObject({ attempt: 1 });
+  });
+
+  it('adds a list that was refused under the grant before, and in another lane too', async ({ world }) => {
+    const lane = defineLane({ name: 'publish', ownership: 'exclusive' });
+    const other = defineLane({ name: 'reply', ownership: 'exclusive' });
+    const producer = await world.producer();
+    const options = { as: 'service', reason: 'its work' };
+    const list = [{ payload: 1 }, { payload: 2 }];
+    const hold = await producer.take(lane, options);
+    const locks = createSingleLocks(world);
+    const forced = { as: 'manual', by: 'ann@desk', reason: 'now', for: '1s', isForced: true };
+    await takeLane({ locks, lane, lanes: [] }, forced);
+    // Its own clock does not know yet.
+    expect(await rejection(hold.addMany(list))).toMatchObject({ code: 'LK_OWNED', accepted: [null, null] });
+    await releaseLane({ locks, lane, lanes: [] }, forced);
+    const again = await producer.take(lane, options);
+    expect(await again.addMany(list)).toHaveLength(2);
+    const refused = [{ payload: 3 }];
+    expect(await rejection(producer.addMany(lane, refused))).toMatchObject({ code: 'LK_OWNED' });
+    const [added] = await (await producer.take(other, options)).addMany(refused);
+    expect(await world.redis.hget(world.queue(other).jobKey(added?.id as string), 'name')).toBe('reply');
   });
 });

@@ -35,7 +35,7 @@ describe.each([lane, acting])('an add to exclusive lane $name', (to) => {
     for (const options of [{ as: 'manual', key: 'k' }, { as: 'cron' }, { key: 'k' }]) {
       const { code, message } = await rejection(producer.add(to, null, options));
       expect(code).toBe('LK_OWNED');
-      expect(message).toMatch(/owned by cron of pod@far since 2\S+Z until 2\S+Z, for: a test/);
+      expect(message).toMatch(/owned by cron of pod@far since 2\S+Z, until 2\S+Z, for: a test/);
       expect(message).toContain('as' in options ? `you add as ${options.as} of ${whoami()}` : 'nobody said as whom');
     }
     const list = await rejection(producer.addMany(to, [{ payload: 1, key: 'a' }, { payload: 2 }], { as: 'manual' }));

@@ -32,7 +32,7 @@ function toldLocks(renewed: () => Promise<RenewReply>) {
     lease,
     displaced: undefined,
     lanes: ['publish'],
-    aside: [],
+    stopped: 0,
     ageMs: -1,
   };
   const calls = { renew: 0, release: 0 };
@@ -110,6 +110,21 @@ describe('a hold, by its own clock', () => {
     expect(hold.signal.aborted).toBe(false); // its timers tell a moment later
     await vi.advanceTimersByTimeAsync(2_000);
     expect(hold.signal.aborted).toBe(true);
+  });
+
+  plain('is given back behind a renewal that is under way, which would bring it back', async () => {
+    vi.useFakeTimers();
+    let answer: (reply: RenewReply) => void = () => {};
+    const { locks, lease, calls } = toldLocks(() => new Promise((resolve) => (answer = resolve)));
+    const hold = await open(locks);
+    await vi.advanceTimersByTimeAsync(2_100);
+    const released = hold.release();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(calls).toEqual({ renew: 1, release: 0 });
+    answer({ kind: 'renewed', lease });
+    await released;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(calls).toEqual({ renew: 1, release: 1 });
   });
 
   plain('ends with its term, however well it is renewed', async () => {

@@ -64,7 +64,7 @@ A first look:
   $ lanekeeper dead LANE                   what we stopped trying
 
 Settings come from the environment: REDIS_URL, LANEKEEPER_PREFIX, LANEKEEPER_HOST, LANEKEEPER_PORT,
-LANEKEEPER_METRICS_PORT, LANEKEEPER_DATA, LOG_LEVEL. Exit status: 0 done, 1 refused or failed, 2 wrong usage.`;
+LANEKEEPER_METRICS_PORT, LANEKEEPER_LOCK_URLS, LANEKEEPER_DATA, LOG_LEVEL. Exit status: 0 done, 1 refused or failed, 2 wrong usage.`;
 
 function fail(thrown: unknown): number {
   if (thrown instanceof CommanderError) {

@@ -1,13 +1,13 @@
 // The command `note`: a person's line in the journal, for whoever reads the timeline.
 
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { laneCommand, reason } from './options.ts';
 import { say, sayJson } from './print.ts';
 import { openSession } from './session.ts';
 
 export function addNoteCommand(program: Command): void {
   laneCommand(program, 'note', 'write a line into the journal: what was tried on a lane, and what came of it')
-    .argument('<text>', '1 to 500 characters', toText)
+    .argument('<text>', '1 to 500 characters', (value: string) => reason(value.trim()))
     .addHelpText('after', '\nExample:\n  $ lanekeeper note publish "tried the other token: no change"\n')
     .action(async (laneName: string, text: string, options: { dir: string; json?: boolean }) => {
       await using session = await openSession(options);
@@ -16,10 +16,4 @@ export function addNoteCommand(program: Command): void {
       if (options.json) return sayJson({ lane, text, who: session.who });
       say(`noted on ${lane}: ${text}`);
     });
-}
-
-function toText(value: string): string {
-  const text = value.trim();
-  if (text === '') throw new InvalidArgumentError('expected 1 to 500 characters on one line');
-  return reason(text);
 }

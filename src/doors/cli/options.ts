@@ -1,6 +1,7 @@
 // What commands share: the folder they work on, their answer's form, and how a number is read.
 
 import { type Command, InvalidArgumentError } from 'commander';
+import { isReason, REASON_FORM } from '../../path/reason.ts';
 
 export function dirCommand(program: Command, name: string, description: string): Command {
   return program
@@ -14,10 +15,9 @@ export function laneCommand(program: Command, name: string, description: string)
   return dirCommand(program, name, description).argument('<lane>', 'the lane');
 }
 
-/** Kept in the journal with the order, and shown in every timeline. */
 export function reason(value: string): string {
-  if (!/^[^\p{Cc}]{1,500}$/u.test(value)) throw new InvalidArgumentError('expected 1 to 500 characters on one line');
-  return value;
+  if (isReason(value)) return value;
+  throw new InvalidArgumentError(`expected ${REASON_FORM}`);
 }
 
 export function count(value: string): number {

@@ -5,8 +5,8 @@ import { lookAtOwner, type OwnerLooked, type OwnerTaken, releaseLane, takeLane }
 import { systemClock, toInstant } from '../../words/clock.ts';
 import { formatDuration } from '../../words/duration.ts';
 import { sayOwner } from '../../words/owner.ts';
+import { addDisplacedOrders, orderDisplaced } from './displaced.ts';
 import { laneCommand } from './options.ts';
-import { addOwnerOrders, orderDisplaced } from './owner-orders.ts';
 import { hint, say, sayFacts, sayJson, when } from './print.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -56,7 +56,7 @@ export function addOwnershipCommands(program: Command): void {
       say(`released ${released.lanes.join(', ')}: ${sayOwner(released)} had it since ${toInstant(released.sinceAt)}`);
     });
 
-  addOwnerOrders(laneCommand(program, 'owner', 'show who may feed an exclusive lane')).action(
+  addDisplacedOrders(laneCommand(program, 'owner', 'show who may feed an exclusive lane')).action(
     async (name: string, order: string | undefined, options: OwnerOptions) => {
       if (order !== undefined) return orderDisplaced(name, order, options);
       await using session = await openSession(options);

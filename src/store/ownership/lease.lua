@@ -1,5 +1,5 @@
 -- What the scripts about a lease share: what it says, whether it is live, and how its changes are told. It is put before each of
--- them, so that one file knows the fields (words/keys). All instants are epoch ms by this Redis.
+-- them, behind write-entry.lua, so that one file knows the fields (words/keys). All instants are epoch ms by this Redis.
 local call = redis.call
 
 local time = call('TIME')
@@ -29,17 +29,27 @@ local function flatten(lease)
   return { lease.token, lease.as, lease.by, lease.reason, lease.since, lease['until'], live, lease.hold, whole(now) }
 end
 
--- An entry of the journal, in the same step as what it tells (store/journal-stream knows its form).
-local function tell(what, stream, who, lane, lanes, lease, more)
+local function namesOf(lanes)
   local names = {}
   for name in pairs(lanes) do names[#names + 1] = name end
   table.sort(names)
+  return names
+end
+
+-- An entry of the journal, in the same step as what it tells.
+local function tell(what, stream, who, lane, lanes, lease, more)
   local entry = {
-    what = what, age = 0, lane = lane, lanes = names, as = lease.as, by = lease.by, reason = lease.reason,
+    lane = lane, lanes = namesOf(lanes), as = lease.as, by = lease.by, reason = lease.reason,
     token = lease.token, sinceAt = tonumber(lease.since), untilAt = tonumber(lease['until']),
   }
   for name, value in pairs(more or {}) do entry[name] = value end
-  call('XADD', stream, 'MAXLEN', '~', '100000', '*', 'who', who, 'batch', cjson.encode({ entry }))
+  writeEntry(what, stream, who, '', entry)
+end
+
+-- What pods hear at once. `jobs`: nil for none, because an empty list would be written as an object.
+local function announce(kind, channel, lane, lanes, lease, jobs)
+  local notice = { kind = kind, lane = lane, lanes = namesOf(lanes), as = lease.as, by = lease.by, token = lease.token, jobs = jobs }
+  call('PUBLISH', channel, cjson.encode(notice))
 end
 
 -- For the metrics: each lane changed hands once more. Beside the entry, so that no change counts twice or not at all.

@@ -9,11 +9,5 @@
 -- Answers { lease or {}, lanes, the highest token ever issued }.
 local lease = readLease(KEYS[1])
 local lanes = knownLanes(KEYS[2], ARGV[2])
-local names = {}
-for name in pairs(lanes) do names[#names + 1] = name end
-table.sort(names)
-if tellExpired(KEYS[1], KEYS[3], KEYS[4], ARGV[1], lanes, lease) then
-  local notice = { kind = 'expired', lane = ARGV[1], lanes = names, as = lease.as, by = lease.by, token = lease.token }
-  call('PUBLISH', ARGV[3], cjson.encode(notice))
-end
-return { flatten(lease), names, lease.last or '0' }
+if tellExpired(KEYS[1], KEYS[3], KEYS[4], ARGV[1], lanes, lease) then announce('expired', ARGV[3], ARGV[1], lanes, lease) end
+return { flatten(lease), namesOf(lanes), lease.last or '0' }

@@ -28,13 +28,9 @@ if differs(ARGV[4], lease.token) or differs(ARGV[5], lease.hold) or differs(ARGV
 end
 lease['until'] = whole(now)
 call('HSET', KEYS[1], 'until', lease['until'], 'told', lease.token)
-local names = {}
-for name in pairs(lanes) do names[#names + 1] = name end
-table.sort(names)
 if ARGV[8] ~= '1' then
   tell('lane.released', KEYS[3], lease.by, ARGV[1], lanes, lease, { why = ARGV[7] })
   count('released', KEYS[4], lanes)
-  local notice = { kind = 'released', lane = ARGV[1], lanes = names, as = lease.as, by = lease.by, token = lease.token }
-  call('PUBLISH', ARGV[10], cjson.encode(notice))
+  announce('released', ARGV[10], ARGV[1], lanes, lease)
 end
-return { 'released', flatten(lease), names }
+return { 'released', flatten(lease), namesOf(lanes) }

@@ -1,11 +1,11 @@
 // Typed wrapper of release-owner.lua.
 
 import { defineScript } from '../scripts/define-script.ts';
-import { LEASE_PRELUDE, readLease } from './lease-fields.ts';
+import { LEASE_PRELUDES, readLease } from './lease-fields.ts';
 
 export const releaseOwner = defineScript({
   file: new URL('./release-owner.lua', import.meta.url),
-  preludes: [LEASE_PRELUDE],
+  preludes: LEASE_PRELUDES,
   keys: ['owner', 'lanes', 'journal', 'changes'],
   args: ['lane', 'as', 'by', 'token', 'hold', 'ask', 'why', 'isLock', 'known', 'channel'],
   reply(raw) {

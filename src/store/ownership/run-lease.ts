@@ -1,7 +1,7 @@
 // Typed wrapper of run-lease.lua.
 
 import { defineScript } from '../scripts/define-script.ts';
-import { LEASE_PRELUDE } from './lease-fields.ts';
+import { LEASE_PRELUDES } from './lease-fields.ts';
 
 export type RunReply =
   | { kind: 'held'; token: number; fromPod: string | null }
@@ -10,7 +10,7 @@ export type RunReply =
 
 export const runLease = defineScript({
   file: new URL('./run-lease.lua', import.meta.url),
-  preludes: [LEASE_PRELUDE],
+  preludes: LEASE_PRELUDES,
   keys: ['run', 'sequence'],
   args: ['pod', 'termMs', 'token', 'floor', 'isLast'],
   reply(raw): RunReply {

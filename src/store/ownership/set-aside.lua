@@ -64,23 +64,16 @@ local function cutLoose(lane, id, acting)
   return lock or ''
 end
 
--- For a take: every active job of another identity than `identity` { as, by }, whose token is the one just granted. Tells the pods that
--- run them, by the lock each has. Answers their ids.
-local function setAside(lane, identity, token)
-  local holder = { as = identity.as, by = identity.by, token = token }
-  local ids, jobs = {}, {}
+-- For a take: every active job of another identity than the `holder` of the token just granted. Puts each into `stopped` with the lock
+-- that its attempt had, by which the pod that runs it knows it.
+local function setAside(lane, holder, stopped)
   local acting
   for _, id in ipairs(call('LRANGE', Q .. lane .. ':active', 0, -1)) do
     local feeder = feederOf(Q .. lane .. ':' .. id)
     if feeder and isDisplaced(feeder, holder) then
       acting = acting or actingFor(lane)
-      ids[#ids + 1] = id
-      jobs[#jobs + 1] = { id, cutLoose(lane, id, acting) }
+      stopped[#stopped + 1] = { lane, id, cutLoose(lane, id, acting) }
       putAside(lane, id, feeder, holder, { set = 'active' })
     end
   end
-  local told = { kind = 'displaced', lane = lane, as = identity.as, by = identity.by }
-  if #jobs > 0 then told.jobs = jobs end
-  call('PUBLISH', U .. 'owner-notice', cjson.encode(told))
-  return ids
 end

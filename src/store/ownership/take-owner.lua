@@ -21,8 +21,8 @@
 -- ARGV[14] upstreamPrefix
 -- ARGV[15] lanesPrefix
 -- ARGV[16] queuesPrefix
--- Answers { 'granted', 1 when the owner was the same, lease, the lease it ended by force or {}, lanes, { lane, job, … } that were
--- set aside, age of a lock server's data in ms or -1 }, { 'owned', lease } or { 'abstains', for how many ms }.
+-- Answers { 'granted', 1 when the owner was the same, lease, the lease it ended by force or {}, lanes, how many attempts were
+-- stopped, age of a lock server's data in ms or -1 }, { 'owned', lease } or { 'abstains', for how many ms }.
 local lane, as, by, reason, termMs = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local isLock = ARGV[11] ~= ''
 local ageMs = -1
@@ -63,30 +63,20 @@ local taken = {
 if not isLock then call('HSET', KEYS[1], 'last', whole(math.max(tonumber(lease.last) or 0, tonumber(token)))) end
 for field, value in pairs(taken) do call('HSET', KEYS[1], field, value) end
 
-local names, active, jobs = {}, {}, 0
+local stopped = {}
 for name, becomes in pairs(lanes) do
-  names[#names + 1] = name
   call('HSETNX', KEYS[2], name, becomes)
-  if not isSame and not isLock and becomes == 'park' then
-    for _, id in ipairs(setAside(name, { as = as, by = by }, token)) do
-      active[#active + 1], active[#active + 2] = name, id
-      jobs = jobs + 1
-    end
-  end
+  if not isSame and not isLock and becomes == 'park' then setAside(name, taken, stopped) end
 end
-table.sort(names)
 if not isLock then
   local from = cjson.null
   if prior[1] then
     from = displaced.as .. ' of ' .. displaced.by
-    tell('lane.displaced', KEYS[3], by, lane, lanes, displaced, { to = as .. ' of ' .. by, why = reason, jobs = jobs })
+    tell('lane.displaced', KEYS[3], by, lane, lanes, displaced, { to = as .. ' of ' .. by, why = reason, jobs = #stopped })
   end
   tell('lane.taken', KEYS[3], by, lane, lanes, taken, { isSame = isSame, isForced = prior[1] ~= nil, from = from })
   -- A new term of the same owner is no change.
   if not isSame then count(prior[1] and 'forced' or 'taken', KEYS[4], lanes) end
-  local notice = { kind = 'taken', lane = lane, lanes = names, as = as, by = by, token = token }
-  -- An empty list would be written as an object.
-  if jobs > 0 then notice.jobs = active end
-  call('PUBLISH', ARGV[13], cjson.encode(notice))
+  announce('taken', ARGV[13], lane, lanes, taken, #stopped > 0 and stopped or nil)
 end
-return { 'granted', isSame and 1 or 0, flatten(taken), prior, names, active, ageMs }
+return { 'granted', isSame and 1 or 0, flatten(taken), prior, namesOf(lanes), #stopped, ageMs }

@@ -1,7 +1,7 @@
 // Typed wrapper of take-owner.lua.
 
 import { defineScript } from '../scripts/define-script.ts';
-import { LEASE_PRELUDE, readLease, type SeenLease } from './lease-fields.ts';
+import { LEASE_PRELUDES, readLease, type SeenLease } from './lease-fields.ts';
 
 export type Taken =
   | {
@@ -13,8 +13,8 @@ export type Taken =
       displaced: SeenLease | undefined;
       /** All that this lease is for. */
       lanes: string[];
-      /** What ran for the one before and does no more. */
-      aside: { lane: string; job: string }[];
+      /** Attempts that ran for the one before. */
+      stopped: number;
       /** Of a lock server's data. */
       ageMs: number;
     }
@@ -26,7 +26,7 @@ export const takeOwner = defineScript({
   // What is set aside moves in the agents' calendar too.
   preludes: [
     new URL('../calendar/calendar.lua', import.meta.url),
-    LEASE_PRELUDE,
+    ...LEASE_PRELUDES,
     new URL('./set-aside.lua', import.meta.url),
   ],
   keys: ['owner', 'lanes', 'journal', 'changes', 'born'],
@@ -52,14 +52,14 @@ export const takeOwner = defineScript({
     const [kind, second, third, ...rest] = raw as unknown[];
     if (kind === 'abstains') return { kind, forMs: Number(second) };
     if (kind === 'owned') return { kind, lease: readLease(second) as SeenLease };
-    const [prior, lanes, aside, ageMs] = rest as [unknown, string[], string[], number];
+    const [prior, lanes, stopped, ageMs] = rest as [unknown, string[], number, number];
     return {
       kind: 'granted',
       isSame: second === 1,
       lease: readLease(third) as SeenLease,
       displaced: readLease(prior),
       lanes,
-      aside: aside.flatMap((lane, at) => (at % 2 === 0 ? [{ lane, job: aside[at + 1] as string }] : [])),
+      stopped,
       ageMs,
     };
   },

@@ -18,7 +18,9 @@ local held = call('HMGET', KEYS[1], 'last', 'as', 'token')
 local token = held[3]
 if held[2] ~= ARGV[1] then
   token = whole(math.max((tonumber(held[1]) or 0) + 1, now * 1000))
-  for _, lane in ipairs(cjson.decode(ARGV[3])) do setAside(lane, { as = ARGV[1], by = ARGV[2] }, token) end
+  local stopped = {}
+  for _, lane in ipairs(cjson.decode(ARGV[3])) do setAside(lane, { as = ARGV[1], by = ARGV[2], token = token }, stopped) end
+  call('PUBLISH', U .. 'owner-notice', cjson.encode({ kind = 'taken', as = ARGV[1], by = ARGV[2], jobs = stopped[1] and stopped or nil }))
 end
 call('HSET', KEYS[1], 'token', token, 'last', token, 'as', ARGV[1], 'by', ARGV[2], 'reason', 'a run', 'since', whole(now),
   'until', whole(now + 3600000), 'hold', '')

@@ -61,7 +61,7 @@ export function ownerLocksSuite(driver: string, open: (world: World) => Promise<
     it('is granted where nobody has it, kept by its owner with a new term, and told each time', async ({ world }) => {
       const { locks, others, servers } = await open(world);
       const first = await granted(locks, ask('manual'));
-      expect(first).toMatchObject({ isSame: false, displaced: undefined, lanes: ['publish', 'reply'], aside: [] });
+      expect(first).toMatchObject({ isSame: false, displaced: undefined, lanes: ['publish', 'reply'], stopped: 0 });
       expect(first.lease).toMatchObject({ as: 'manual', by: 'ann@desk', isLive: true, hold: '' });
       const again = await granted(others, ask('manual', { termMs: 20_000, reason: 'more of it' }));
       expect(again.isSame).toBe(true);

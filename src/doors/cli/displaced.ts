@@ -2,12 +2,13 @@
 
 import type { Command } from 'commander';
 import { adoptDisplaced, dropDisplaced, readDisplacedOwner } from '../../path/displaced-orders.ts';
+import { expectExclusive } from '../../path/owner-orders.ts';
 import { LanekeeperError, quote } from '../../words/errors.ts';
 import { reason as toReason } from './options.ts';
 import { hint, say, sayJson } from './print.ts';
 import { openSession } from './session.ts';
 
-export interface OwnerOrderOptions {
+interface DisplacedOptions {
   dir: string;
   json?: boolean;
   of?: string;
@@ -15,14 +16,14 @@ export interface OwnerOrderOptions {
 }
 
 /** Gives the command `owner` its orders; its action hands them to `orderDisplaced`. */
-export function addOwnerOrders(owner: Command): Command {
+export function addDisplacedOrders(owner: Command): Command {
   return owner
     .argument('[order]', "of what a displaced owner left: 'adopt' it for the present one, or 'drop' it")
     .option('--of <owner>', "whose, such as 'cron' or 'cron:ann@desk'")
     .option('--reason <text>', 'why, for the journal', toReason);
 }
 
-export async function orderDisplaced(laneName: string, order: string, options: OwnerOrderOptions): Promise<void> {
+export async function orderDisplaced(laneName: string, order: string, options: DisplacedOptions): Promise<void> {
   const { of, reason } = options;
   if (order !== 'adopt' && order !== 'drop') {
     throw new LanekeeperError('LK_USAGE', `order: expected adopt or drop, got ${quote(order)}`);
@@ -33,10 +34,7 @@ export async function orderDisplaced(laneName: string, order: string, options: O
   const whose = readDisplacedOwner(of);
   await using session = await openSession(options);
   const { keys, append } = session;
-  const lane = session.lane(laneName);
-  if (lane.ownership !== 'exclusive') {
-    throw new LanekeeperError('LK_STATE', `lane ${quote(lane.name)} is open: nobody owns it, and nobody is displaced`);
-  }
+  const lane = expectExclusive(session.lane(laneName));
   const act = order === 'adopt' ? adoptDisplaced : dropDisplaced;
   const count = await act({ laneQueue: session.queue(lane), lane, keys, of: whose, reason, append });
   if (options.json) return sayJson({ lane: lane.name, order, of: whose, count });
