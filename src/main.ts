@@ -24,7 +24,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const program = new Command('lanekeeper')
   .description('A Redis-backed job engine for fleets of agents that share scarce, rate-limited upstream APIs.')
   .version(version)
-  .configureOutput({ outputError: (text, write) => write(`${toOneLine(text, 1_000)} (see 'lanekeeper --help')\n`) })
+  .configureOutput({ outputError: (text, write) => write(`${toOneLine(text, 1_000)} (see '${sayHelp()}')\n`) })
   .configureHelp({ sortSubcommands: false })
   .addHelpText(
     'after',
@@ -56,6 +56,12 @@ try {
   await program.parseAsync();
 } catch (thrown) {
   fail(thrown);
+}
+
+/** Of the command that was called, where there is one. */
+function sayHelp(): string {
+  const called = program.commands.find((command) => command.name() === process.argv[2]);
+  return called ? `lanekeeper ${called.name()} --help` : 'lanekeeper --help';
 }
 
 function fail(thrown: unknown): void {

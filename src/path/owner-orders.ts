@@ -10,6 +10,7 @@ import { MAX_TERM_MS, type Owner, type OwnerGroup, sayOwner } from '../words/own
 import { NAME_FORM, toName } from './definition.ts';
 import { groupOf } from './group.ts';
 import type { Lane } from './lane.ts';
+import { sayTake } from './owned.ts';
 
 export interface OwnerOrders {
   locks: OwnerLocks;
@@ -115,7 +116,7 @@ export function expectGranted(lane: Lane, reply: TakeReply): Extract<TakeReply, 
   if (reply.kind === 'granted') return reply;
   throw new LanekeeperError(
     'LK_OWNED',
-    `lane ${quote(lane.name)} is ${sayLease(reply.lease)}; wait for that, or take it by force`,
+    `lane ${quote(lane.name)} is ${sayLease(reply.lease)}; wait for that, or take it by force, with '${sayTake(lane.name)} --force'`,
   );
 }
 
@@ -133,7 +134,7 @@ function notYours(lane: Lane, owner: Owner, kind: string, lease: SeenLease | und
   if (kind === 'owned' && lease) {
     return new LanekeeperError(
       'LK_OWNED',
-      `${name} is ${sayLease(lease)}, not by ${sayOwner(owner)}: only its owner gives it back`,
+      `${name} is ${sayLease(lease)}, not by ${sayOwner(owner)}: only its owner gives it back, and '${sayTake(lane.name)} --force' takes it from them`,
     );
   }
   const last = lease ? `; the last was ${sayOwner(lease)}, until ${toInstant(lease.untilAt)}` : '';

@@ -57,7 +57,7 @@ describe('taking a lane', () => {
     const refused = await refusal(world, () => takeLane(ordersOn(world, reply), order()));
     expect(refused).toMatchObject({ code: 'LK_OWNED' });
     expect(refused.message).toBe(
-      `lane "reply" is owned by cron of ann@desk since ${new Date(sinceAt).toISOString()}, until ${new Date(untilAt).toISOString()}, for: backfill; wait for that, or take it by force`,
+      `lane "reply" is owned by cron of ann@desk since ${new Date(sinceAt).toISOString()}, until ${new Date(untilAt).toISOString()}, for: backfill; wait for that, or take it by force, with 'lanekeeper take reply --as manual --reason ... --force'`,
     );
   });
 

@@ -1,6 +1,6 @@
 // The command `note`: a person's line in the journal, for whoever reads the timeline.
 
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { laneCommand, reason } from './options.ts';
 import { say, sayJson } from './print.ts';
 import { openSession } from './session.ts';
@@ -19,7 +19,5 @@ export function addNoteCommand(program: Command): void {
 }
 
 function toText(value: string): string {
-  const text = value.trim();
-  if (text === '') throw new InvalidArgumentError('expected 1 to 500 characters on one line');
-  return reason(text);
+  return reason(value.trim());
 }

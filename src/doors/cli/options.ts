@@ -16,7 +16,8 @@ export function laneCommand(program: Command, name: string, description: string)
 
 /** Kept in the journal with the order, and shown in every timeline. */
 export function reason(value: string): string {
-  if (!/^[^\p{Cc}]{1,500}$/u.test(value)) throw new InvalidArgumentError('expected 1 to 500 characters on one line');
+  if (!/^[^\p{Cc}]{1,500}$/u.test(value) || value.trim() === '')
+    throw new InvalidArgumentError('expected 1 to 500 characters on one line');
   return value;
 }
 
