@@ -10,7 +10,7 @@ import { MAX_TERM_MS, type Owner, type OwnerGroup, type OwnerLease, sayOwner } f
 import { toName } from './definition.ts';
 import { groupOf } from './group.ts';
 import type { Lane } from './lane.ts';
-import { AS_FORM, sayTerm } from './owned.ts';
+import { AS_FORM, sayTake, sayTerm } from './owned.ts';
 import { toReason } from './reason.ts';
 
 export interface OwnerOrders {
@@ -113,7 +113,7 @@ export function expectGranted(lane: Lane, reply: TakeReply): Extract<TakeReply, 
   if (reply.kind === 'granted') return reply;
   throw new LanekeeperError(
     'LK_OWNED',
-    `lane ${quote(lane.name)} is owned by ${sayTerm(reply.lease)}; wait for that, or take it by force`,
+    `lane ${quote(lane.name)} is owned by ${sayTerm(reply.lease)}; wait for that, or take it by force, with '${sayTake(lane.name)} --force'`,
   );
 }
 
@@ -126,7 +126,7 @@ function notYours(lane: Lane, owner: Owner, kind: string, lease: SeenLease | und
   if (kind === 'owned' && lease) {
     return new LanekeeperError(
       'LK_OWNED',
-      `${name} is owned by ${sayTerm(lease)}, not by ${sayOwner(owner)}: only its owner gives it back`,
+      `${name} is owned by ${sayTerm(lease)}, not by ${sayOwner(owner)}: only its owner gives it back, and '${sayTake(lane.name)} --force' takes it from them`,
     );
   }
   const last = lease ? `; the last was ${sayOwner(lease)}, until ${toInstant(lease.untilAt)}` : '';

@@ -129,7 +129,7 @@ function join(group: Group, line: TimelineLine): void {
 
 /** Of two orders nobody may take the one for the other: by whom, why and to what they are is part of it. */
 function groupOf(line: TimelineLine, kind: LineKind): string {
-  const place = [line.what, line.lane ?? line.upstream ?? line.tag, line.limit, line.class];
-  const isByHand = kind === 'order' ? [line.who, line.reason, line.order, line.text, line.after, line.as] : [];
+  const place = [line.what, line.lane ?? line.upstream ?? line.tag, line.limit, line.class, line.order];
+  const isByHand = kind === 'order' ? [line.who, line.reason, line.text, line.after, line.as] : [];
   return JSON.stringify([...place, ...isByHand]);
 }

@@ -24,15 +24,14 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally'>> = Object.freeze
   'lane.paused': order((l) => `paused ${lane(l)}: ${why(l)}`),
   'lane.resumed': order((l) => `resumed ${lane(l)}: ${why(l)}`),
   // The entry of the same intent tells what became of it: this one is no order of its own.
-  'order.begun': news((l) => `about to ${text(l, 'order')} ${textOf(l, 'job') ?? lane(l)}: ${why(l)}`),
+  'order.begun': news((l) => `about to ${verb(l)} ${textOf(l, 'job') ?? lane(l)}: ${why(l)}`),
   'order.voided': news(
-    (l) =>
-      `order to ${text(l, 'order')} ${textOf(l, 'job') ?? lane(l)} changed nothing, found ${text(l, 'found')}: ${why(l)}`,
+    (l) => `order to ${verb(l)} ${textOf(l, 'job') ?? lane(l)} changed nothing, found ${text(l, 'found')}: ${why(l)}`,
   ),
-  'lane.taken': order((l) => `${lane(l)} taken by ${owner(l)}${byForce(l)}${until(l)}: ${why(l)}`),
-  'lane.released': order((l) => `${lane(l)} released by ${owner(l)}: ${why(l)}`),
-  'lane.displaced': order((l) => `${owner(l)} displaced from ${lane(l)}, ${attempts(l, 'jobs')} stopped`),
-  'lane.expired': trouble((l) => `${lane(l)}: the term of ${owner(l)} ran out`),
+  'lane.taken': order((l) => `${group(l)} taken by ${owner(l)}${byForce(l)}${until(l)}: ${why(l)}`),
+  'lane.released': order((l) => `${group(l)} released by ${owner(l)}: ${why(l)}`),
+  'lane.displaced': order((l) => `${owner(l)} displaced from ${group(l)}, ${attempts(l, 'jobs')} stopped`),
+  'lane.expired': trouble((l) => `${group(l)}: the term of ${owner(l)} ran out`),
   'displaced.ordered': order(
     (l) => `began to ${text(l, 'order')} ${jobs(l, 'total')} that ${feeder(l)} left in ${lane(l)}: ${why(l)}`,
   ),
@@ -193,6 +192,8 @@ function text(line: TimelineLine, field: string): string {
   return textOf(line, field) ?? 'unknown';
 }
 const lane = (line: TimelineLine) => textOf(line, 'lane') ?? (namesOf(line, 'lanes').join(', ') || 'a lane');
+/** All that have one owner, where the entry names them. */
+const group = (line: TimelineLine) => (namesOf(line, 'lanes').length > 0 ? list(namesOf(line, 'lanes')) : lane(line));
 const upstream = (line: TimelineLine) => textOf(line, 'upstream') ?? line.tag ?? 'an upstream';
 const job = (line: TimelineLine) => text(line, 'job');
 const why = (line: TimelineLine) => textOf(line, 'reason') ?? 'no reason given';
@@ -235,6 +236,16 @@ function owner(line: TimelineLine, as = 'as', by = 'by'): string {
   return hand === null || hand === line.who ? name : `${name} (${hand})`;
 }
 const ORDERED: Record<string, string> = { add: 'registered', remove: 'removed', mark: 'marked', clear: 'cleared' };
+/** An intent names the event that its order will be told by. */
+const VERBS: Record<string, string> = {
+  'lane.paused': 'pause',
+  'lane.resumed': 'resume',
+  'job.replayed': 'replay',
+  'job.dropped': 'drop',
+  'job.cancelled': 'cancel',
+  'cancel.ordered': 'cancel',
+};
+const verb = (line: TimelineLine) => VERBS[text(line, 'order')] ?? text(line, 'order');
 const ordered = (line: TimelineLine) => ORDERED[text(line, 'order')] ?? text(line, 'order');
 
 function opens(line: TimelineLine): string {

@@ -50,7 +50,6 @@ function isWanted(line: TimelineLine, { sinceAt, untilAt = Number.POSITIVE_INFIN
 
 function concerns(line: TimelineLine, lane: string): boolean {
   const of = textOf(line, 'lane');
-  if (of !== null) return of === lane;
-  const lanes = namesOf(line, 'lanes');
-  return lanes.length === 0 || lanes.includes(lane);
+  const lanes = namesOf(line, 'lanes'); // of a group with one owner, beside the one that was named
+  return of === lane || lanes.includes(lane) || (of === null && lanes.length === 0);
 }

@@ -56,6 +56,7 @@ const wrongUsage: Case[] = [
   [['jobs', 'publish', '--limit', `-1${NASTY}`], 'expected a whole number'],
   [['jobs', 'publish', '--limit', '9'.repeat(400)], 'expected a whole number'],
   [['cancel', 'publish', 'j_x', '--reason', NASTY], 'expected 1 to 500 characters on one line'],
+  [['pause', 'publish', '--reason', '  '], 'expected 1 to 500 characters on one line'],
   [['dead', 'publish', 'replay', 'j_x', '--reason', LONG], 'expected 1 to 500 characters on one line'],
   [['dead', 'publish', NASTY], 'Allowed choices are list, show, replay'],
   [[NASTY], 'unknown command'],

@@ -43,7 +43,7 @@ it('add --as, why, and owner adopt or drop tell the whole story of a take by for
   }
   await run('cancel', 'publish', two);
   expect((await run('owner', 'publish', 'adopt', '--of', 'cron', '--reason', 'ours now')).stdout).toBe(
-    'adopted 1 jobs of cron in publish\n',
+    'adopted 1 job of cron in publish\n',
   );
   expect(JSON.parse((await run('why', 'publish', one, '--json')).stdout)).toMatchObject({ state: 'waiting' });
   const again = await run('owner', 'publish', 'drop', '--of', 'cron', '--reason', 'none left');

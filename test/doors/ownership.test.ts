@@ -42,6 +42,14 @@ it('take, owner and release say who has which lanes until when; what is wrong is
   });
   expect(seen.owner.untilAt).toMatch(/^\d{4}-.*Z$/);
 
+  const lanes = JSON.parse((await run('lanes', '--json')).stdout);
+  expect(lanes).toMatchObject([
+    { lane: 'open', ownership: 'open', owner: null },
+    { lane: 'publish', ownership: 'exclusive', owner: { as: 'manual', untilAt: seen.owner.untilAt } },
+    { lane: 'reply', owner: { token: seen.owner.token } },
+  ]);
+  expect((await run('lanes')).stdout).toMatch(/\nreply .*owned by manual of \S+@\S+ until /);
+
   const before = await dumpOf([world.redis], world.prefix);
   const wrong: [string[], RegExp, number][] = [
     [
@@ -54,8 +62,12 @@ it('take, owner and release say who has which lanes until when; what is wrong is
     [['take', 'publish', '--as', 'manual', '--reason', ''], /reason: expected/, 1],
     [['take', 'publish', '--as', 'manual', '--reason', 'r', '--for', '-5m'], /for: expected/, 1],
     [['take', 'publish', '--as', 'manual', '--reason', 'r', '--for', '99999d'], /for: expected/, 1],
-    [['release', 'publish', '--as', 'cron'], /owned by manual of .*, not by cron of/, 1],
-    [['take', 'publish', '--as', 'manual'], /--reason/, 2],
+    [
+      ['release', 'publish', '--as', 'cron'],
+      /owned by manual of .*, not by cron of .*'lanekeeper take publish --as manual --reason \.\.\. --force'/,
+      1,
+    ],
+    [['take', 'publish', '--as', 'manual'], /--reason.*\(see 'lanekeeper take --help'\)/, 2],
   ];
   const answers = await Promise.all(wrong.map(([args]) => run(...args)));
   for (const [place, { code, stdout, stderr }] of answers.entries()) {
@@ -70,6 +82,10 @@ it('take, owner and release say who has which lanes until when; what is wrong is
   expect(forced.code).toBe(0);
   expect(forced.stderr).toMatch(/^displaced manual of \S+, who had it since \S+ until \S+, for: backfill\n$/);
   const released = JSON.parse((await run('release', 'publish', '--as', 'cron', '--reason', 'done', '--json')).stdout);
+  const told = await run('timeline', '--lane', 'reply', '--since', '1m');
+  expect(told.stdout).toMatch(
+    /> publish, reply taken by manual for 2h: backfill .*\n(?:.*\n)*.*> publish, reply released by cron/,
+  );
   expect(released).toMatchObject({ lanes: ['publish', 'reply'], as: 'cron', reason: 'at 3' });
 });
 

@@ -57,7 +57,7 @@ describe('taking a lane', () => {
     const refused = await refusal(world, () => takeLane(ordersOn(world, reply), order()));
     expect(refused).toMatchObject({ code: 'LK_OWNED' });
     expect(refused.message).toBe(
-      `lane "reply" is owned by cron of ann@desk since ${new Date(sinceAt).toISOString()}, until ${new Date(untilAt).toISOString()}, for: backfill; wait for that, or take it by force`,
+      `lane "reply" is owned by cron of ann@desk since ${new Date(sinceAt).toISOString()}, until ${new Date(untilAt).toISOString()}, for: backfill; wait for that, or take it by force, with 'lanekeeper take reply --as manual --reason ... --force'`,
     );
   });
 
@@ -110,7 +110,7 @@ describe('giving a lane back', () => {
     [
       'what another person has',
       { as: 'manual', by: 'bob@desk' },
-      /not by manual of bob@desk: only its owner gives it back$/,
+      /not by manual of bob@desk: only its owner gives it back, and 'lanekeeper take publish .*--force' takes it from them$/,
     ],
     ['it with an old token', { as: 'manual', by, token: 1 }, /has it under another token than was given/],
     ['it with a forged token', { as: 'manual', by, token: 2 ** 53 - 1 }, /has it under another token than was given/],

@@ -26,18 +26,22 @@ export interface Installed {
  */
 export async function runCommandLine(args: readonly string[], installed: Installed): Promise<number> {
   try {
-    await createProgram(installed).parseAsync(args, { from: 'user' });
+    await createProgram(installed, args[0]).parseAsync(args, { from: 'user' });
     return 0;
   } catch (thrown) {
     return fail(thrown);
   }
 }
 
-function createProgram({ entry, version }: Installed): Command {
+function createProgram({ entry, version }: Installed, called: string | undefined): Command {
+  const sayHelp = () => {
+    const command = program.commands.find((one) => one.name() === called);
+    return command ? `lanekeeper ${command.name()} --help` : 'lanekeeper --help';
+  };
   const program = new Command('lanekeeper')
     .description('A Redis-backed job engine for fleets of agents that share scarce, rate-limited upstream APIs.')
     .version(version)
-    .configureOutput({ outputError: (text, write) => write(`${toOneLine(text, 1_000)} (see 'lanekeeper --help')\n`) })
+    .configureOutput({ outputError: (text, write) => write(`${toOneLine(text, 1_000)} (see '${sayHelp()}')\n`) })
     .configureHelp({ sortSubcommands: false })
     .addHelpText('after', HELP)
     .exitOverride();

@@ -39,5 +39,6 @@ export async function orderDisplaced(laneName: string, order: string, options: D
   const count = await act({ laneQueue: session.queue(lane), lane, keys, of: whose, reason, append });
   if (options.json) return sayJson({ lane: lane.name, order, of: whose, count });
   if (count === 0) return hint(`${lane.name}: nothing changed: no job of ${of} waits for its owner`);
-  say(`${order === 'adopt' ? 'adopted' : 'dropped'} ${count} jobs of ${of} in ${lane.name}`);
+  const jobs = count === 1 ? '1 job' : `${count} jobs`;
+  say(`${order === 'adopt' ? 'adopted' : 'dropped'} ${jobs} of ${of} in ${lane.name}`);
 }

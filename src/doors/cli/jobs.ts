@@ -48,7 +48,9 @@ export function addJobCommands(program: Command): void {
         if (added.isRepeat && !added.startsAt) return 'it was added before';
         if (added.state === 'parked' && counts.isPaused) return 'starts when the lane is resumed';
         if (added.state === 'parked' && added.startsAt && pods.length === 0) return NO_POD;
-        if (added.state !== 'waiting' && added.startsAt) return `starts at ${when(added.startsAt, systemClock.now())}`;
+        const nowAt = systemClock.now();
+        if (added.state !== 'waiting' && added.startsAt)
+          return added.startsAt <= nowAt ? 'starts now' : `starts at ${when(added.startsAt, nowAt)}`;
         if (added.state === 'parked')
           return `nobody knows when it starts: see 'lanekeeper why ${lane.name} ${added.id}'`;
         if (counts.isPaused) return 'starts when the lane is resumed';
@@ -71,6 +73,7 @@ export function addJobCommands(program: Command): void {
       if (options.json) return sayJson(jobs);
       if (jobs.length === 0) return hint(`no ${state ?? ''} jobs in ${laneName}`.replace('  ', ' '));
       sayTable(['ID', 'STATE', 'AGENT', 'ATTEMPT', 'SINCE', 'UNTIL', 'PAYLOAD'], jobs.map(toRow));
+      if (jobs.length === options.limit) hint(`at the most ${options.limit} are shown: --limit shows more`);
     });
 
   laneCommand(program, 'why', 'say why a job is where it is, and until when')

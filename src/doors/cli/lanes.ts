@@ -3,12 +3,15 @@
 import type { Command } from 'commander';
 import { alarmsOf, readAlarms } from '../../engine/alarms.ts';
 import { countJobs } from '../../path/inspect.ts';
-import { readPause, sayPause } from '../../path/pause.ts';
+import type { Lane } from '../../path/lane.ts';
+import { lookAtOwner, type OwnerLooked } from '../../path/owner-orders.ts';
+import { type PauseSeen, readPause, sayPause } from '../../path/pause.ts';
 import { systemClock } from '../../words/clock.ts';
+import { sayOwner } from '../../words/owner.ts';
 import { addDeadCommand } from './dead.ts';
 import { dirCommand } from './options.ts';
-import { hint, sayJson, sayTable } from './print.ts';
-import { openSession } from './session.ts';
+import { hint, sayJson, sayTable, when } from './print.ts';
+import { openSession, type Session } from './session.ts';
 
 export function addLaneCommands(program: Command): void {
   dirCommand(program, 'lanes', 'show every lane: its jobs by state and the pods that run it').action(
@@ -19,9 +22,10 @@ export function addLaneCommands(program: Command): void {
       const lanes = await Promise.all(
         [...session.definitions.lanes.values()].map(async (lane) => {
           const laneQueue = session.queue(lane);
-          const [{ isPaused, ...counts }, pause] = await Promise.all([
+          const [{ isPaused, ...counts }, pause, owner] = await Promise.all([
             countJobs(laneQueue),
             readPause(laneQueue, keys),
+            readOwner(session, lane),
           ]);
           const runBy = pods.filter((pod) => pod.lanes.includes(lane.name)).map(({ pod }) => pod);
           return {
@@ -29,6 +33,8 @@ export function addLaneCommands(program: Command): void {
             upstream: lane.upstream?.name ?? null,
             isPaused,
             pause,
+            ownership: lane.ownership,
+            owner,
             alarms: alarmsOf(alarms, lane.name, systemClock.now()),
             ...counts,
             concurrency: lane.concurrency,
@@ -48,7 +54,7 @@ export function addLaneCommands(program: Command): void {
           l.done,
           l.dead,
           l.pods.length,
-          [...(l.pause === undefined ? [] : [sayPause(l.pause)]), ...l.alarms].join('; ') || null,
+          toNote(l),
         ]),
       );
       if (pods.length === 0) hint("no pod runs: start one with 'lanekeeper worker'");
@@ -56,4 +62,24 @@ export function addLaneCommands(program: Command): void {
   );
 
   addDeadCommand(program);
+}
+
+/** Null: nobody may feed it now, or everybody may. */
+async function readOwner({ locks, definitions }: Session, lane: Lane): Promise<OwnerLooked['owner']> {
+  if (lane.ownership !== 'exclusive') return null;
+  return (await lookAtOwner({ locks, lane, lanes: definitions.lanes.values() })).owner;
+}
+
+interface Noted {
+  pause: PauseSeen | undefined;
+  ownership: Lane['ownership'];
+  owner: OwnerLooked['owner'];
+  alarms: string[];
+}
+
+function toNote({ pause, ownership, owner, alarms }: Noted): string | null {
+  const notes = pause === undefined ? [...alarms] : [sayPause(pause), ...alarms];
+  if (owner) notes.push(`owned by ${sayOwner(owner)} until ${when(owner.untilAt, systemClock.now())}`);
+  else if (ownership === 'exclusive') notes.push('owned by nobody');
+  return notes.join('; ') || null;
 }

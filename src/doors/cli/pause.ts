@@ -40,7 +40,8 @@ export function addPauseCommands(program: Command): void {
       const lane = session.lane(laneName);
       const { reason = null } = options;
       const was = await resumeLane(session.queue(lane), session.keys, { who: session.who, reason });
-      if (options.json) return sayJson({ lane: lane.name, isPaused: false, isNew: was !== undefined, was });
+      if (options.json)
+        return sayJson({ lane: lane.name, isPaused: false, isNew: was !== undefined, was: was ?? null });
       if (was === undefined) hint(`${lane.name}: nothing changed: the lane was not paused`);
       else say(`resumed ${lane.name}: ${sayPause(was).replace('is paused', 'was paused')}`);
     });

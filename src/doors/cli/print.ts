@@ -20,11 +20,18 @@ export function sayJson(value: unknown): void {
   say(toJson(value));
 }
 
-/** `instants`: the names whose numbers are instants. */
-export function toJson(value: unknown, instants = /At$/): string {
-  const text = JSON.stringify(value, (key, one) =>
-    instants.test(key) && typeof one === 'number' ? toInstant(one) : one,
-  );
+/** What others wrote is told as they wrote it: a payload's `createdAt` is a number for whoever adds it again. */
+const OF_OTHERS = new Set(['payload', 'result', 'meta', 'progress']);
+
+export function toJson(value: unknown): string {
+  const asWritten = new WeakSet<object>();
+  const text = JSON.stringify(value, function (this: object, key, one) {
+    if (asWritten.has(this) || OF_OTHERS.has(key)) {
+      if (typeof one === 'object' && one !== null) asWritten.add(one);
+      return one;
+    }
+    return /^at$|At$/.test(key) && typeof one === 'number' ? toInstant(one) : one;
+  });
   // JSON leaves DEL and the controls above it as they are; 0x9b alone begins a command to a terminal.
   return text.replace(/[\x7f-\x9f]/g, escapeChar);
 }

@@ -112,11 +112,11 @@ async function* tellStandUp(session: Session, query: TimelineQuery, endAt: numbe
 async function* tellJson(session: Session, query: TimelineQuery, endAt: number): AsyncGenerator<string> {
   const fold = new TimelineFold({ fromAt: query.sinceAt });
   const incidents = new IncidentFold();
-  const head = toTimelineJson({ fromAt: query.sinceAt, untilAt: endAt, lane: query.lane ?? null });
+  const head = toJson({ fromAt: query.sinceAt, untilAt: endAt, lane: query.lane ?? null });
   yield `${head.slice(0, -1)},"sections":[`;
   let comma = '';
   const write = (section: unknown) => {
-    const text = `${comma}${toTimelineJson(section)}`;
+    const text = `${comma}${toJson(section)}`;
     comma = ',';
     return text;
   };
@@ -126,12 +126,7 @@ async function* tellJson(session: Session, query: TimelineQuery, endAt: number):
   }
   for (const section of fold.end(endAt)) yield write(section);
   const incident = incidents.end(endAt);
-  yield `],"standUp":${toTimelineJson(fillStandUp(incident, endAt, await lookAtLanes(session, incident, query)))}}`;
-}
-
-/** Here `at` alone is an instant too. */
-function toTimelineJson(value: unknown): string {
-  return toJson(value, /^at$|At$/);
+  yield `],"standUp":${toJson(fillStandUp(incident, endAt, await lookAtLanes(session, incident, query)))}}`;
 }
 
 /** How the lanes of the incident are now; of another time nobody knows any more. */
