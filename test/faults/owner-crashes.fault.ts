@@ -1,8 +1,8 @@
 // Runs in which exclusive lanes change hands and a process is killed at each point between add (the reservation is of the same script),
 // take and revoke (setting aside, parking, settling). A twin without the checks is convicted by the same judge.
 //
-// Five for each point by default, a good minute, so that all faults together stay short; before a release make FAULTS_OWNER_RUNS=500,
-// some eight. FAULTS_OWNER_FROM=n begins with run n; FAULTS_OWNER_SEED=n repeats run n alone.
+// Five for each point by default, a good minute, so that all faults together stay short; before a release make FAULTS_OWNER_RUNS=500, in
+// five minutes. FAULTS_OWNER_FROM=n begins with run n; FAULTS_OWNER_SEED=n repeats run n alone.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
