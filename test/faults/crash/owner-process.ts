@@ -7,12 +7,13 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { createPod, type Pod } from '../../../src/engine/pod.ts';
 import { defineLane, defineUpstream, handle, type Lane } from '../../../src/index.ts';
+import { takeLane } from '../../../src/path/owner-orders.ts';
 import { openProducer } from '../../../src/path/producer.ts';
 import { connectRedis } from '../../../src/store/connect.ts';
+import { createSingleLocks } from '../../../src/store/ownership/locks-single.ts';
 import { systemClock } from '../../../src/words/clock.ts';
 import { crashPoint } from '../../../src/words/crash-point.ts';
 import { createKeys } from '../../../src/words/keys.ts';
-import { takeLease } from './owner-lease.ts';
 
 export type OwnerOrder = { prefix: string; record: string } & (
   | { do: 'pod' }
@@ -58,11 +59,11 @@ async function obey(order: OwnerOrder): Promise<void> {
     await pod.start();
   } else if (order.do === 'take') {
     const redis = new Redis(REDIS_URL);
-    const lane = laneOf(order.lane);
-    const together = OWNED_LANES.filter((other) => other === lane || (lane.agent && other.agent));
+    const locks = createSingleLocks({ redis, keys: createKeys(prefix) });
+    const asked = { as: order.as, by: 'ann@desk', reason: 'a run', for: '1h', isForced: true };
     try {
       crashPoint('before-take');
-      const token = await takeLease(redis, createKeys(prefix), lane, together, order.as);
+      const { token } = await takeLane({ locks, lane: laneOf(order.lane), lanes: OWNED_LANES }, asked);
       crashPoint('after-take');
       write(record, { what: 'taken', lane: order.lane, as: order.as, token });
     } finally {
