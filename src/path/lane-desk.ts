@@ -10,17 +10,12 @@ import { PermitLine } from './permit-line.ts';
 
 /** Permits asked for at once, beginning with one and doubled while all are used. */
 const MAX_STRIDE = 64;
-/** Of the event loop, beyond a cut's travel. */
-const CUT_MS = 100;
 const FAILED_PAUSE_MS = 1_000;
 /** A window may be a month, which no timer takes; and sizes change. */
 const MAX_WAIT_MS = 60_000;
-/**
- * A slot whose requests may take longer than its lease is held for so long more than the one at hand needs, so that those of the
- * next second need no script each: at 50 at once and answers of 100 ms that was one more command a job. A dead pod's comes back so
- * much later.
- */
+/** A slot is held for so long more than the request at hand needs, so that those of the next second need no script each. */
 const COVER_MS = 1_000;
+
 export interface DeskLane {
   readonly name: string;
   readonly weight: number;
@@ -85,6 +80,10 @@ export class LaneDesk implements PermitHome {
     return this.#shared.clock.mono();
   }
 
+  get #lacksSlots(): boolean {
+    return this.#shared.driver.needs.slots && this.#pocket.freeSlots < this.#lane.requests;
+  }
+
   /** Of attempts that run. */
   get #queued(): number {
     return this.#waiting.length + this.#returning.length;
@@ -125,18 +124,18 @@ export class LaneDesk implements PermitHome {
     this.#wantedSince ??= this.#mono;
     const heldMs = this.#shared.heldUntilMono - this.#mono;
     if (heldMs > 0) this.#wakeIn(heldMs);
-    // In line it has said all that it could use, and is called, or was told when to come.
-    else if (this.#mono >= this.#calledAtMono) this.#ask();
+    // In line for tickets it was told when to come, or is called. Slots come back meanwhile, and change what it lacks: with both limits
+    // and 10 at once, 0.40 to 0.89 of the allowance were used by who waited, 0.95 by who asks.
+    else if (this.#shared.driver.needs.slots || this.#mono >= this.#calledAtMono) this.#ask();
     return undefined;
   }
 
   /** Asks nobody. */
   takeInHand(): HeldPermit | undefined {
     const { needs } = this.#shared.driver;
-    const unit = needs.slots ? this.#lane.requests : 0;
-    if (this.#mono < this.#shared.heldUntilMono || this.#pocket.freeSlots < unit) return undefined;
+    if (this.#mono < this.#shared.heldUntilMono || this.#lacksSlots) return undefined;
     if (needs.tickets && this.#pocket.tickets === 0) return undefined;
-    const slots = this.#pocket.takeSlots(unit);
+    const slots = this.#pocket.takeSlots(needs.slots ? this.#lane.requests : 0);
     const permit = new HeldPermit(this, slots, needs.tickets ? this.#pocket.takeTicket() : undefined);
     for (const slot of slots) slot.holder = permit;
     if (needs.tickets) this.#lent.add(permit);
@@ -275,9 +274,9 @@ export class LaneDesk implements PermitHome {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     this.rest();
-    // What was on the wire has been cut: its slots come back when word of that has travelled. Left behind, they would be held
-    // until its timeout.
-    const cutUntilMono = this.#mono + this.travelMs + CUT_MS;
+    // What was on the wire has been cut: its slots come back when word of that has travelled, and the event loop has had its time.
+    // Left behind, they would be held until its timeout.
+    const cutUntilMono = this.#mono + this.travelMs + 100;
     const isBusy = () => this.#isAsking || this.#isSoon || (this.#pocket.hasSlots && this.#mono < cutUntilMono);
     for (let tries = 0; isBusy() && tries < 100; tries++) await new Promise((resolve) => setTimeout(resolve, 10));
     clearTimeout(this.#timer);

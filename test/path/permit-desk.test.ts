@@ -114,9 +114,13 @@ describe('a lane with work', () => {
   });
 });
 
-describe('a lane that stands in line', () => {
+describe('a lane that stands in line for tickets', () => {
   it('asks no more however often it tries, until it is called or its instant has come', async () => {
-    const { desk, lane, asks, notify, clock } = open({ answer: () => ({ againInMs: 60_000 }) });
+    const { desk, lane, asks, notify, clock } = open({
+      slots: false,
+      tickets: true,
+      answer: () => ({ againInMs: 60_000 }),
+    });
     const tryOften = async () => {
       for (let n = 0; n < 20; n++) {
         lane.tryTake(4, () => {});
@@ -132,6 +136,16 @@ describe('a lane that stands in line', () => {
     clock.mono = () => mono() + 60_001;
     lane.tryTake(4, () => {});
     expect(asks).toHaveLength(3);
+    await desk.stop();
+  });
+
+  it('asks again where it needs a slot too: one may have come back to it', async () => {
+    const { desk, lane, asks } = open({ tickets: true, answer: () => ({ againInMs: 60_000 }) });
+    for (let n = 0; n < 3; n++) {
+      lane.tryTake(4, () => {});
+      await aTurn();
+    }
+    expect(asks.length).toBeGreaterThan(1);
     await desk.stop();
   });
 });
