@@ -50,13 +50,17 @@ export function createIntentKeeper(options: IntentKeeperOptions): Beat {
   async function lookAtTag(ofTag: readonly LaneQueue[], nowAt: number): Promise<void> {
     const [first] = ofTag as [LaneQueue];
     const { open, closed } = await readIntents(first);
+    const failed: unknown[] = [];
     for (const intent of open) {
       const laneQueue = ofTag.find(({ lane }) => lane.name === intent.entry.lane);
       // Of a lane that this pod does not know: another's, or nobody's.
-      if (laneQueue && nowAt - intent.at >= ripeMs) await close(laneQueue, intent);
+      if (!laneQueue || nowAt - intent.at < ripeMs) continue;
+      // One that cannot be looked at holds up none of the others.
+      await close(laneQueue, intent).catch((error) => failed.push(error));
     }
     const old = closed.filter(([, at]) => nowAt - at > FORGET_MS).map(([id]) => id);
     if (old.length > 0) await redis.hdel(first.intents, ...old);
+    if (failed.length > 0) throw failed[0];
   }
 
   async function close(laneQueue: LaneQueue, intent: OpenIntent): Promise<void> {

@@ -89,13 +89,13 @@ function toTried({ line, text, before, after, count }: Ordered, nowAt: number): 
   return { at: line.at, who: line.who ?? null, text, count, before, after, verdict };
 }
 
-/** What came in the time since is set against as long a time before: failures first, and without any what got done. */
+/** What came in the time since is set against as long a time before: failures first; without any, more done is better, and less may be all there was. */
 function judge(before: Load, after: Load, sinceMs: number): Tried['verdict'] {
   if (sinceMs < TOO_EARLY_MS) return 'too early';
   const scale = WATCH_MS / Math.min(WATCH_MS, sinceMs);
   const [was, is] = [before.bad + before.parked, (after.bad + after.parked) * scale];
   if (Math.max(was, is) >= FEW) return compare(was, is, 'better', 'worse');
-  return compare(before.done, after.done * scale, 'worse', 'better');
+  return compare(before.done, after.done * scale, 'no change', 'better');
 }
 
 function compare<A, B>(was: number, is: number, fell: A, rose: B): A | B | 'no change' {

@@ -75,6 +75,11 @@ describe('what was tried', () => {
     ]);
   });
 
+  it('is no worse because the work ran out', () => {
+    const script = new Script().attempts(0, 600, 200, 'publish', 'forum', DONE).at(600, 'forum', 'ann', order);
+    expect(standUpOf(script.done(), [], START + 20 * MINUTE).tried).toMatchObject([{ verdict: 'no change' }]);
+  });
+
   it('a moment ago is too early to tell', () => {
     const script = storm(0, 600).at(590, 'forum', 'ann', order);
     expect(standUpOf(script.done(), [], START + 10 * MINUTE).tried).toMatchObject([{ verdict: 'too early' }]);
