@@ -76,8 +76,11 @@ describe('what was tried', () => {
   });
 
   it('is no worse because the work ran out', () => {
-    const script = new Script().attempts(0, 600, 200, 'publish', 'forum', DONE).at(600, 'forum', 'ann', order);
-    expect(standUpOf(script.done(), [], START + 20 * MINUTE).tried).toMatchObject([{ verdict: 'no change' }]);
+    const script = storm(0, 600).attempts(0, 600, 200, 'think', 'model', DONE);
+    script.at(600, 'model', 'ann', { ...order, upstream: 'model' });
+    const [tried] = standUpOf(script.done(), [], START + 20 * MINUTE).tried;
+    expect(tried).toMatchObject({ before: { bad: 0 }, after: { done: 0 }, verdict: 'no change' });
+    expect(tried?.before.done).toBeGreaterThan(50);
   });
 
   it('a moment ago is too early to tell', () => {
