@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { expect, inject, it } from 'vitest';
 import { makeCrashBuild } from './crash/crash-build.ts';
-import { OWNER_POINTS, type OwnerRun, type OwnerSite, runOwners } from './crash/owner-run.ts';
+import type { Site } from './crash/crash-run.ts';
+import { OWNER_POINTS, type OwnerRun, runOwners } from './crash/owner-run.ts';
 import { startToldProcess } from './crash/told-process.ts';
 import { createTurns } from './harness/suite.ts';
 
@@ -32,7 +33,7 @@ it(`${RUNS} runs with a crash at every point between reserve, add, take and revo
     const turn = createTurns(3);
     const play = async (seeds: readonly number[], twin?: string): Promise<(OwnerRun & { seed: number })[]> => {
       const host = await startToldProcess(program, { REDIS_URL: redisUrl, FAULTS_CRASH_TWIN: twin });
-      const site: OwnerSite = { redisUrl, redis, host, program, folder, twin, turn };
+      const site: Site = { redisUrl, redis, host, program, folder, twin, turn };
       const open = createTurns(OPEN_AT_ONCE);
       const broken = (seed: number, error: Error): OwnerRun & { seed: number } => {
         const problems = [`broke off: ${error.message}`];

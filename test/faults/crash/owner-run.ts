@@ -7,6 +7,7 @@ import type { Redis } from 'ioredis';
 import type { CrashPoint } from '../../../src/words/crash-point.ts';
 import { createKeys, type Keys } from '../../../src/words/keys.ts';
 import { createRandom, until } from '../harness/until.ts';
+import type { Site } from './crash-run.ts';
 import type { OwnerLine, OwnerOrder } from './owner-process.ts';
 import { removeAll } from './snapshot.ts';
 import { startToldProcess, type ToldProcess } from './told-process.ts';
@@ -29,17 +30,6 @@ const POINTS = {
 } as const satisfies Partial<Record<CrashPoint, readonly ['user' | 'pod', number]>>;
 export const OWNER_POINTS = Object.keys(POINTS) as (keyof typeof POINTS)[];
 
-export interface OwnerSite {
-  redisUrl: string;
-  redis: Redis;
-  /** Hosts what does not die. */
-  host: ToldProcess;
-  program: string;
-  folder: string;
-  twin?: string | undefined;
-  turn<T>(work: () => Promise<T>): Promise<T>;
-}
-
 export interface OwnerRun {
   at: CrashPoint;
   /** Not every run comes to its point: what is parked at admission hangs on a race. */
@@ -56,7 +46,7 @@ const MAX_ROUNDS = 12;
 /** The lock's 20 s, the sweep's 2 s, and a crowded machine. */
 const DRAIN_MS = 90_000;
 
-export async function runOwners(seed: number, site: OwnerSite): Promise<OwnerRun> {
+export async function runOwners(seed: number, site: Site): Promise<OwnerRun> {
   const random = createRandom(seed);
   const at = OWNER_POINTS[seed % OWNER_POINTS.length] as keyof typeof POINTS;
   const [victimIs, last] = POINTS[at];
