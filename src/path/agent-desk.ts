@@ -13,6 +13,7 @@ import {
   QUIET_MS,
   type Release,
   SILENT_MS,
+  type Standing,
 } from '../store/calendar/calendar.ts';
 import type { Fetched, LaneQueue } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
@@ -142,17 +143,17 @@ export class AgentDesk implements AgentHome {
     await this.#beating;
   }
 
-  async sent(hold: AgentHold): Promise<boolean> {
+  async sent(hold: AgentHold, yields: boolean): Promise<Standing> {
     const askedMono = this.clock.mono();
-    const { isOurs, redisAt } = await this.#options.calendar.sent(hold.agent, hold.token);
+    const { standing, redisAt } = await this.#options.calendar.sent(hold.agent, hold.token, yields);
     this.#redisClock.heard(askedMono, this.clock.mono(), redisAt);
-    if (!isOurs) this.#holds.get(hold.token)?.lose();
-    return isOurs;
+    if (standing === 'lost') this.#holds.get(hold.token)?.lose();
+    return standing;
   }
 
   /** Unheard, its pod's death costs a window that was not used. */
   async unsent({ agent, token }: AgentHold): Promise<void> {
-    await this.#options.calendar.sent(agent, token, false).catch(() => {});
+    await this.#options.calendar.unsent(agent, token).catch(() => {});
   }
 
   toRedis(mono: number): number | undefined {

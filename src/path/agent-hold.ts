@@ -1,15 +1,19 @@
 // The agent that one attempt acts as: claimed before the job was fetched, given back by the move that settles it. It waits here, in
 // the pod, for the last milliseconds until the window opens, and knows until when it may still send.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { IQueueBackend } from 'bullmq';
 import { type ActTerms, chargeFor } from '../policies/charge.ts';
-import type { Claim, Release } from '../store/calendar/calendar.ts';
+import type { Claim, Release, Standing } from '../store/calendar/calendar.ts';
 import { type FetchedJob, type LaneQueue, returnJob } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
 import type { Outcome } from '../words/outcome.ts';
 
 /** A timer is late by up to a millisecond; the rest is waited for by asking the loop again and again. 1.1 ms was the best of those tried. */
 const SPIN_MS = 1.1;
+
+/** So long before its window opens a job may still be passed by one that came after its claim. The answer comes within 0.6 ms mostly. */
+const MARK_MS = 3;
 
 /** A handler that asks for no request within it after the opening may be at work for long before it sends anything. */
 const UNSENT_MS = 20;
@@ -27,8 +31,7 @@ export interface AgentHome {
   keep(hold: AgentHold, lose: () => void): void;
   forget(hold: AgentHold): void;
   lookSoon(): void;
-  /** False: others have the agent. */
-  sent(hold: AgentHold): Promise<boolean>;
+  sent(hold: AgentHold, yields: boolean): Promise<Standing>;
   unsent(hold: AgentHold): Promise<void>;
   release<T>(
     hold: AgentHold,
@@ -57,7 +60,7 @@ export class AgentHold {
   #wasSent = false;
   /** Redis knows that something was sent: others leave its job alone for longer. */
   #isMarked = false;
-  #marking: Promise<void> | undefined;
+  #marking: Promise<Standing> | undefined;
   #unsent: NodeJS.Timeout | undefined;
   #open = 0;
   #answeredMono: number | undefined;
@@ -94,19 +97,23 @@ export class AgentHold {
 
   /**
    * Never early, whatever this machine's clock says: Redis's decides (path/redis-clock). Answers for how long the window stood open,
-   * in ms, while there was a job for it. What must be known before the first request is asked for meanwhile; a handler that is in no
-   * hurry to send one takes that back.
+   * in ms, while there was a job for it; undefined when another job is to have it. What must be known before the first request is
+   * asked for meanwhile; a handler that is in no hurry to send one takes that back.
    */
-  async opens(): Promise<number> {
+  async opens(): Promise<number | undefined> {
     const { clock } = this.#desk;
-    // Whoever needs it hears of its failure.
-    this.#mark().catch(() => {});
+    const untilMarkMs = this.#opensMono() - clock.mono() - MARK_MS;
+    if (untilMarkMs > 0) await sleep(untilMarkMs);
+    // A failure concerns whoever needs it to send.
+    const marked = this.#mark(untilMarkMs > 0).catch(() => undefined);
     const waitMs = this.#opensMono() - clock.mono() - SPIN_MS;
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    if (waitMs > 0) await sleep(waitMs);
     // Asked again and again: Redis's last answer says best what time it is there.
     while (clock.mono() < this.#opensMono()) await new Promise((resolve) => setImmediate(resolve));
+    const openMs = clock.mono() - Math.max(this.#opensMono(), this.#linedMono);
+    if ((await marked) === 'outranked') return undefined;
     this.#unsent = setTimeout(() => this.#unmark(), UNSENT_MS);
-    return clock.mono() - Math.max(this.#opensMono(), this.#linedMono);
+    return openMs;
   }
 
   #opensMono(): number {
@@ -119,14 +126,15 @@ export class AgentHold {
    */
   async mayAct(): Promise<void> {
     clearTimeout(this.#unsent);
-    await this.#mark();
+    await this.#mark(false);
   }
 
-  #mark(): Promise<void> {
+  #mark(yields: boolean): Promise<Standing> {
     if (this.#marking) return this.#marking;
-    const marking = this.#desk.sent(this).then(
-      (isOurs) => {
-        if (this.#marking === marking) this.#isMarked = isOurs;
+    const marking = this.#desk.sent(this, yields).then(
+      (standing) => {
+        if (this.#marking === marking) this.#isMarked = standing === 'ours';
+        return standing;
       },
       (error) => {
         if (this.#marking === marking) this.#marking = undefined; // the next request asks again

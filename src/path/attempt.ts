@@ -16,8 +16,16 @@ import type { Turn } from './turn.ts';
 /** Between "our clock says the lock is over" and "Redis gives the job to another": room for clocks that tick unevenly. */
 const LOCK_MARGIN_MS = 1_000;
 
-/** `fenced`: another took its lane, and its owner was displaced. */
-export type EndReason = 'settled' | 'timeout' | 'lost' | 'fenced' | 'leaving' | 'cancelled' | 'unpermitted';
+/** `fenced`: another took its lane, and its owner was displaced. `outranked`: a job that came later is to have its window. */
+export type EndReason =
+  | 'settled'
+  | 'timeout'
+  | 'lost'
+  | 'fenced'
+  | 'leaving'
+  | 'cancelled'
+  | 'unpermitted'
+  | 'outranked';
 
 /** A class, because a busy lane makes 20,000 a second: as an object of closures each cost 2 us more. */
 export class Attempt {

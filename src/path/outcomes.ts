@@ -34,7 +34,9 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
 
   function fromEnd(attempt: Attempt): Outcome | Promise<Outcome> {
     if (attempt.ended === 'cancelled') return { kind: 'cancel' };
-    if (attempt.ended === 'leaving' || attempt.ended === 'unpermitted') return { kind: 'return' };
+    if (attempt.ended === 'leaving') return { kind: 'return' };
+    if (attempt.ended === 'unpermitted') return { kind: 'return', why: 'its permit ran out' };
+    if (attempt.ended === 'outranked') return { kind: 'return', why: 'a job that came later goes first' };
     if (attempt.ended === 'lost') return { kind: 'lost', reason: 'its lock was lost; another pod may run it' };
     if (attempt.ended === 'fenced')
       return { kind: 'lost', reason: attempt.cause?.message ?? 'its owner was displaced' };

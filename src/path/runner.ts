@@ -129,11 +129,11 @@ export function createRunner(options: RunnerOptions): RunJob {
       if (!attempt.isLocked()) attempt.end('lost', attemptOver(attempt, 'its lock ran out'));
       if (attempt.ended) return;
       if (verdict.kind === 'admit' && attempt.hold) {
-        events.emit('window.used', {
-          lane: lane.name,
-          agent: attempt.hold.agent,
-          waitedMs: await attempt.hold.opens(),
-        });
+        const { agent } = attempt.hold;
+        const waitedMs = await attempt.hold.opens();
+        if (waitedMs === undefined)
+          return attempt.end('outranked', attemptOver(attempt, 'a job that came later goes first'));
+        events.emit('window.used', { lane: lane.name, agent, waitedMs });
       }
       if (attempt.ended) return;
       if (verdict.kind === 'admit') crashPoint('before-handler');

@@ -16,7 +16,7 @@ export type Outcome =
   | { kind: 'dead'; class: FailureClass; error: Error }
   /** By somebody's order: the job is removed, and no attempt follows. */
   | { kind: 'cancel' }
-  /** Back to the head of the line, as if it had not been fetched. Default why: the pod is leaving. */
+  /** Back to its place in the line, as if it had not been fetched. Default why: the pod is leaving. */
   | { kind: 'return'; why?: string }
   /** Another pod may have it by now: nothing may be settled. */
   | { kind: 'lost'; reason: string };

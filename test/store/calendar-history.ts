@@ -111,8 +111,8 @@ class Both {
       case 'sent': {
         const held = of(this.#held);
         if (!held) break;
-        const { isOurs } = await world.calendar(held.pod).sent(held.agent, held.token);
-        same(isOurs, model.sent(held.agent, held.token), 'sent');
+        const { standing } = await world.calendar(held.pod).sent(held.agent, held.token);
+        same(standing === 'ours', model.sent(held.agent, held.token), 'sent');
         break;
       }
       case 'release': {

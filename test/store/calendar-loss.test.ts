@@ -301,7 +301,7 @@ describe('a Redis that is full', () => {
 
   it('still hears that a pod lives and that something goes out; nobody loses what it holds', async ({ world }) => {
     const { calendar, held } = await full(world, (lua) => lua);
-    expect(await calendar.calendar().sent(held.agent, held.token)).toMatchObject({ isOurs: true });
+    expect(await calendar.calendar().sent(held.agent, held.token)).toMatchObject({ standing: 'ours' });
     expect(await calendar.beat('p1', [held])).toEqual([]);
     expect(await calendar.redis.zscore(calendar.key('agent-pods'), 'p1')).not.toBeNull();
     expect((await calendar.done(held)).released.opensInMs).toBe(COOLDOWN);
@@ -309,9 +309,7 @@ describe('a Redis that is full', () => {
 
   it('twin: not without taking something away first', async ({ world }) => {
     const { calendar, held } = await full(world, (lua) =>
-      lua
-        .replace("call('ZREM', turns, pod)", '')
-        .replace("if isOurs then call('HDEL', stateKey(ARGV[1]), 'sent') end", ''),
+      lua.replace("call('ZREM', turns, pod)", '').replace("call('HDEL', stateKey(agent), 'sent')", ''),
     );
     await expect(calendar.calendar().sent(held.agent, held.token)).rejects.toThrow(/OOM/);
     await expect(calendar.beat('p1', [held])).rejects.toThrow(/OOM/);

@@ -223,6 +223,25 @@ describe('a release', () => {
     expect((await calendar.done(held)).released.opensInMs).toBe(COOLDOWN);
   });
 
+  it.for([
+    ['for any agent', {}, 'outranked'],
+    ['for its agent', { agent: 'a' }, 'outranked'],
+    ['for another agent', { agent: 'b' }, 'ours'],
+    ['of its own priority', { priority: 5 }, 'ours'],
+  ] as const)(
+    'says that it sends, not while a job %s that came later goes first',
+    async ([, options, wanted], { world }) => {
+      const calendar = await open(world, { agents: ['a', 'b'] });
+      await calendar.add('publish', { agent: 'a', priority: 5 });
+      const held = await mustClaim(calendar);
+      await calendar.add('publish', { priority: 1, ...options });
+      const ours = calendar.calendar();
+      expect(await ours.sent('a', held.token, true)).toMatchObject({ standing: wanted });
+      expect(await calendar.field('a', 'sent')).toBe(wanted === 'ours' ? '1' : null);
+      expect(await ours.sent('a', held.token, false)).toMatchObject({ standing: 'ours' });
+    },
+  );
+
   it('says nothing of a later claim when it says that it sends', async ({ world }) => {
     const calendar = await open(world);
     await calendar.beat('p1');
@@ -231,7 +250,7 @@ describe('a release', () => {
     await dies(calendar, DEAD);
     await calendar.after(COOLDOWN);
     await mustClaim(calendar, 'publish', { pod: 'p2' });
-    expect(await calendar.calendar('p1').sent('a', stale.token)).toMatchObject({ isOurs: false });
+    expect(await calendar.calendar('p1').sent('a', stale.token)).toMatchObject({ standing: 'lost' });
     expect(await calendar.field('a', 'sent')).toBeNull();
   });
 });

@@ -27,6 +27,9 @@ const LOOK_MS = QUIET_MS + 100;
 /** While nothing is known, for pods to tell what they know. */
 const CLOSED_MS = 3 * BEAT_MS;
 
+/** Of a claim: `lost`, others have the agent; `outranked`, a job that came after it goes first. */
+export type Standing = 'ours' | 'lost' | 'outranked';
+
 export interface Claim {
   agent: string;
   token: number;
@@ -241,10 +244,15 @@ export class Calendar {
     return { reply, released };
   }
 
-  /** A request is about to go out, or, with `isSent` false, none did and none is. Not ours: others have the agent, and nothing may. */
-  async sent(agent: string, token: number, isSent = true): Promise<{ isOurs: boolean; redisAt: number }> {
-    const [isOurs, redisAt] = (await this.#run('sent', [agent, token, isSent ? 1 : 0])) as [number, string];
-    return { isOurs: isOurs === 1, redisAt: Number(redisAt) };
+  /** A request is about to go out. With `yields` not while a job that came after the claim stands before its own. */
+  async sent(agent: string, token: number, yields = false): Promise<{ standing: Standing; redisAt: number }> {
+    const [standing, redisAt] = (await this.#run('sent', [agent, token, 1, yields ? 1 : 0])) as [Standing, string];
+    return { standing, redisAt: Number(redisAt) };
+  }
+
+  /** None did go out, and none is about to. */
+  async unsent(agent: string, token: number): Promise<void> {
+    await this.#run('sent', [agent, token, 0, 0]);
   }
 
   #prefixes(): [string, string, string] {

@@ -3,9 +3,19 @@
 -- ARGV[1] agent
 -- ARGV[2] token of its claim
 -- ARGV[3] isSent 0: what was said is taken back, nothing went out
--- Answers { 1, or 0 when others have the agent by now, what time it is }.
-local isOurs = call('HGET', stateKey(ARGV[1]), 'token') == ARGV[2]
+-- ARGV[4] yields 1: not while a job that came after the claim stands before its own
+-- Answers { 'ours', 'lost': others have the agent by now, or 'outranked': nothing is said, and that job is to have it; what time it is }.
+local agent, token, isSent, yields = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local held = call('HMGET', stateKey(agent), 'token', 'lane', 'job')
+if held[1] ~= token then return { 'lost', text(now) } end
+if yields == '1' then
+  local lane = held[2]
+  local score = tonumber(call('HGET', Q .. lane .. ':' .. held[3], 'lk:place')) or 0
+  local _, any = head(lane)
+  local _, own = head(lane, agent)
+  if math.min(any or math.huge, own or math.huge) < score then return { 'outranked', text(now) } end
+end
 -- A Redis that is full lets a script that has taken something away go on.
-if isOurs then call('HDEL', stateKey(ARGV[1]), 'sent') end
-if isOurs and ARGV[3] == '1' then call('HSET', stateKey(ARGV[1]), 'sent', '1') end
-return { isOurs and 1 or 0, text(now) }
+call('HDEL', stateKey(agent), 'sent')
+if isSent == '1' then call('HSET', stateKey(agent), 'sent', '1') end
+return { 'ours', text(now) }
