@@ -114,7 +114,59 @@ describe('a lane with work', () => {
   });
 });
 
+describe('a notice', () => {
+  /** One that overtook its grant, or came twice, once made 1,600 of 1,000. */
+  it('grants nothing: what a lane holds is what its answers gave, however often it is told that something is free', async () => {
+    let left = 3;
+    const { desk, lane, asks, notify } = open({
+      answer: ({ slots }) => {
+        const given = Math.min(slots, left);
+        left -= given;
+        return {
+          slots: Array.from({ length: given }, (_, n) => `s${left + n}`),
+          ...(given < slots && { againInMs: 60_000 }),
+        };
+      },
+    });
+    const permits = new Set<unknown>();
+    for (let n = 0; n < 40; n++) {
+      notify({ kind: 'free', lane: 'a' });
+      const permit = lane.tryTake(8, () => {});
+      if (permit) permits.add(permit);
+      notify({ kind: 'free', lane: 'a' });
+      await aTurn();
+    }
+    expect(permits.size).toBe(3);
+    expect(asks.length, 'it asked as it was told').toBeGreaterThan(10);
+    await desk.stop();
+  });
+});
+
 describe('a lane that stands in line for tickets', () => {
+  /** A whole window that is sent at one instant blocks the event loop, and tickets run out unsent: 0.78 of the allowance. */
+  it('asks for half as many each time it has to wait, and for twice as many each time it has not (twin)', async () => {
+    let isFull = false;
+    const { desk, lane, asks, notify } = open({
+      slots: false,
+      tickets: true,
+      answer: ({ tickets }) => (isFull ? { againInMs: 60_000 } : { tickets: { batch: 1, count: tickets, forMs: 100 } }),
+    });
+    const useAll = async () => {
+      while (lane.tryTake(64, () => {}));
+      await aTurn();
+    };
+    for (let n = 0; n < 5; n++) await useAll();
+    expect(asks.map(({ tickets }) => tickets)).toEqual([1, 2, 4, 8, 16]);
+    isFull = true;
+    await useAll();
+    for (let n = 0; n < 5; n++) {
+      notify({ kind: 'free', lane: 'a' });
+      await aTurn();
+    }
+    expect(asks.slice(6).map(({ tickets }) => tickets)).toEqual([16, 8, 4, 2, 1]);
+    await desk.stop();
+  });
+
   it('asks no more however often it tries, until it is called or its instant has come', async () => {
     const { desk, lane, asks, notify, clock } = open({
       slots: false,
