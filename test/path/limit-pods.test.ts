@@ -105,7 +105,8 @@ describe.each(LIMIT_DRIVERS)('pods on %s', (driver) => {
       let most = 0;
       const run = async () => {
         most = Math.max(most, ++running);
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        const beganAt = Date.now();
+        await vi.waitUntil(() => Date.now() - beganAt >= 20, { interval: 5 });
         running--;
       };
       for (let pod = 0; pod < 2; pod++) await world.pod([handle(lane, { run })]);
