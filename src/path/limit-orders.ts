@@ -114,14 +114,13 @@ export async function releaseLimits(order: LimitOrder): Promise<HoldReleased> {
 
 /** Limits that a pod takes before it fetches park nobody: it hears of the order itself. */
 async function call(
-  { redis, keys, upstream, queues }: LimitOrder,
+  { upstream, queues }: LimitOrder,
   seen: LimitSeen | undefined,
   { before, after }: Pick<LimitChange, 'before' | 'after'>,
 ): Promise<number> {
   const isLarger = before !== null && after !== null && after > before;
   if (!seen || !isLarger || (seen.kind !== 'tokens' && !seen.byAgent)) return 0;
-  const { limit, byAgent } = seen;
-  return callForLimit({ redis, keys, queues, upstream: upstream.name, limit, byAgent });
+  return callForLimit({ queues, upstream: upstream.name, limit: seen.limit });
 }
 
 function write(

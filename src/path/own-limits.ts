@@ -12,7 +12,7 @@ import { toTokenCount } from './spend.ts';
 
 /** When Redis did not answer: nobody knows, and no attempt is used. */
 const UNKNOWN_MS = 1_000;
-/** More than there is for now: whoever makes the limit larger calls who waits for it, and what makes it larger by itself is seen by then. */
+/** More than there is for now: whoever makes the limit larger calls who waits for it, and that pods agree again is seen by then. */
 const FOR_NOW_MS = 60_000;
 
 const ESTIMATE_FORM = 'a number of tokens from 0';
@@ -46,9 +46,9 @@ async function admit(desk: OwnDesk, attempt: Attempt, permit: Permit, tokens: nu
     }
     const reason = sayVerdict(verdict, own.upstream, attempt.agent, tokens);
     if (verdict.kind !== 'over') return park(verdict.forMs, reason);
-    const { limit, size } = verdict;
+    const { limit, size, forMs } = verdict;
     if (tokens > definedSize(attempt.lane, limit)) return refuse(reason);
-    return park(FOR_NOW_MS, sayForNow(limit, size, own.upstream, tokens));
+    return park(forMs || FOR_NOW_MS, sayForNow(limit, size, own.upstream, tokens));
   } catch (error) {
     events.emit('redis.failing', { what: `take limits of ${own.upstream}`, reason: toError(error).message });
     return park(UNKNOWN_MS, `the limits of ${own.upstream} could not be asked: ${firstLine(error)}`);

@@ -208,21 +208,24 @@ describe('a wrong estimate', () => {
 });
 
 describe('an estimate that only an order makes too large', () => {
-  it('is waited with, burns no attempt, and comes when the order ends', async ({ world }) => {
-    const upstream = await knownUpstream(world, 'http://127.0.0.1:9', [{ tokens: 100, per: '1h' }]);
-    const lane = defineLane({ name: 'ask', upstream, tokens: () => 60 });
-    await world.pod([handle(lane, { run: ({ attempt }) => attempt })]);
-    const { redis, keys } = world;
-    const queue = world.queue(lane);
-    const order = { redis, keys, upstream, queues: [queue], lanes: [lane], who: 'ann', reason: 'slow' };
-    await setLimit(order, 'tokens-per-1h', { size: 10 });
-    const { id } = await (await world.producer()).add(lane, 1);
-    expect(await untilState(queue, id, 'parked')).toMatchObject({
-      gate: 'limit',
-      reason:
-        "limit 'tokens-per-1h' of api: 60 are needed at once, and for now it is 10, by order or as another pod defines it",
-    });
-    expect(await resetLimit(order, 'tokens-per-1h')).toMatchObject([{ called: 1 }]);
-    expect(await untilState(queue, id, 'done')).toMatchObject({ attempt: 1 });
-  });
+  it.for(['reset', 'over'])(
+    'is waited with, burns no attempt, and comes when the order is %s',
+    async (how, { world }) => {
+      const upstream = await knownUpstream(world, 'http://127.0.0.1:9', [{ tokens: 100, per: '1h' }]);
+      const lane = defineLane({ name: 'ask', upstream, tokens: () => 60 });
+      await world.pod([handle(lane, { run: ({ attempt }) => attempt })]);
+      const { redis, keys } = world;
+      const queue = world.queue(lane);
+      const order = { redis, keys, upstream, queues: [queue], lanes: [lane], who: 'ann', reason: 'slow' };
+      await setLimit(order, 'tokens-per-1h', { size: 10, ...(how === 'over' && { for: '1s' }) });
+      const { id } = await (await world.producer()).add(lane, 1);
+      expect(await untilState(queue, id, 'parked')).toMatchObject({
+        gate: 'limit',
+        reason:
+          "limit 'tokens-per-1h' of api: 60 are needed at once, and for now it is 10, by order or as another pod defines it",
+      });
+      if (how === 'reset') expect(await resetLimit(order, 'tokens-per-1h')).toMatchObject([{ called: 1 }]);
+      expect(await untilState(queue, id, 'done')).toMatchObject({ attempt: 1 });
+    },
+  );
 });
