@@ -2,10 +2,9 @@
 // was reckoned with the smaller one, and of a limit by the day lies hours ahead. They come one after the other and are asked anew;
 // who finds no room is told a new instant. A call that is lost half-way loses nothing: the others come when they were told.
 
-import type { Redis } from '../store/connect.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { callParked } from '../store/scripts/call-parked.ts';
-import { JOB_FIELDS, type Keys } from '../words/keys.ts';
+import { JOB_FIELDS } from '../words/keys.ts';
 import { START_OF_WAIT, startOfWait } from './limit-lines.ts';
 
 /** Asked and sent away again, a job costs Redis 0.2 ms: called in a row, they take 4 % of its time. */
@@ -13,22 +12,17 @@ const STEP_MS = 5;
 const PAGE = 200;
 /** Of each lane, those that are due first; the others are called by nobody. */
 const MAX_JOBS = 10_000;
-const MAX_AGENTS = 10_000;
 
 export interface LimitCall {
-  redis: Redis;
-  keys: Keys;
   /** Of the lanes that name the upstream. */
   queues: readonly LaneQueue[];
   upstream: string;
   limit: string;
-  byAgent: boolean;
 }
 
 /** Answers how many come sooner. */
-export async function callForLimit(call: LimitCall): Promise<number> {
-  await forgetLine(call);
-  return callParkedFor(call.queues, startOfWait(call.limit, call.upstream));
+export function callForLimit({ queues, limit, upstream }: LimitCall): Promise<number> {
+  return callParkedFor(queues, startOfWait(limit, upstream));
 }
 
 /** Those who met the answer that began a hold, or found it held: all that wait at that gate and not for a limit taken with them. */
@@ -39,15 +33,6 @@ export function callForHold(queues: readonly LaneQueue[]): Promise<number> {
 async function callParkedFor(queues: readonly LaneQueue[], reason: string, isOther = false): Promise<number> {
   const counts = await Promise.all(queues.map((queue) => callLane(queue, reason, isOther)));
   return counts.reduce((sum, count) => sum + count, 0);
-}
-
-/** Its end was reckoned with the smaller limit too: who is asked anew would stand in line behind it. */
-async function forgetLine({ redis, keys, upstream, limit, byAgent }: LimitCall): Promise<void> {
-  const agents = byAgent ? await redis.zrevrange(keys.limitAgents(upstream), '0', String(MAX_AGENTS - 1)) : [undefined];
-  for (let start = 0; start < agents.length; start += PAGE) {
-    const page = agents.slice(start, start + PAGE);
-    await Promise.all(page.map((agent) => redis.hdel(keys.limitAmounts(upstream, limit, agent), 'line')));
-  }
 }
 
 async function callLane(

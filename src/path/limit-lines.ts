@@ -39,7 +39,8 @@ export function sayOverride(
 ): string | undefined {
   if (!override) return undefined;
   const { who, reason, untilAt } = override;
-  return `${size}, not ${definedSize}, by order of ${who}${forMore(untilAt, nowAt)}: ${reason}`;
+  const instead = size === definedSize ? 'as defined' : `not ${definedSize}`;
+  return `${size}, ${instead}, by order of ${who}${forMore(untilAt, nowAt)}: ${reason}`;
 }
 
 export function sayHold({ hold, seenAt }: LimitsSeen): string | undefined {

@@ -46,7 +46,13 @@ const MAX_AGENTS = 100;
 /** Of 1,000 fields: a fleet has hundreds. */
 const MAX_PAGES = 100;
 
-export async function lookAtLimits(redis: Redis, keys: Keys, upstream: Upstream, agent?: string): Promise<LimitsSeen> {
+/** `agent`: as one job is concerned, which acts as this one, or as none (null). */
+export async function lookAtLimits(
+  redis: Redis,
+  keys: Keys,
+  upstream: Upstream,
+  agent?: string | null,
+): Promise<LimitsSeen> {
   const tag = upstream.name;
   const [fields, definitions, { agents, granting, ...standing }] = await Promise.all([
     readFields(redis, keys.limits(tag)),
@@ -56,7 +62,13 @@ export async function lookAtLimits(redis: Redis, keys: Keys, upstream: Upstream,
   const said = saidByPods(new Map(Object.entries(definitions)), standing.seenAt);
   const known = knownLimits(upstream, fields, said);
   const driver = granting ?? upstream.limits?.driver ?? 'scripts';
-  const scene: Scene = { redis, keys, tag, fields, agents: agent === undefined ? agents : [agent] };
+  const scene: Scene = {
+    redis,
+    keys,
+    tag,
+    fields,
+    agents: agent === undefined ? agents : [agent].filter((one) => one !== null),
+  };
   const limits = [...known].map(async ([limit, { size, ...like }]): Promise<LimitSeen> => {
     const { defined, override = null, use, ...seen } = await lookAtUse(scene, { name: limit, size, ...like });
     const definedSize = defined?.size ?? size;

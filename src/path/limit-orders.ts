@@ -11,11 +11,9 @@ import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
 import type { Keys } from '../words/keys.ts';
 import { callForHold, callForLimit } from './limit-call.ts';
 import { type LimitSeen, lookAtLimits } from './limit-look.ts';
+import { toOrderedSize } from './limit-size.ts';
 import type { LimitedLane } from './limit-wait.ts';
 import type { Upstream } from './upstream.ts';
-
-/** Beyond, a limit limits nothing. */
-const MAX_SIZE = 1_000_000_000;
 
 export interface LimitOrder {
   redis: Redis;
@@ -63,8 +61,7 @@ export async function setLimit(
   const known = await findLimits(order);
   const seen = known.limits.find((one) => one.limit === limit);
   if (!seen) throw unknownLimit(upstream, limit, known.limits);
-  const size = toSize(`limit ${quote(limit)} of upstream ${quote(upstream.name)}`, wanted.size);
-  refuseTooSmall(order, seen, size);
+  const size = toOrderedSize(known, seen, order.lanes, wanted.size);
   const forMs = wanted.for === undefined ? '' : toForMs(wanted.for);
   const { before, after, defined } = await write(order, limit, { size, forMs, definedSize: seen.definedSize });
   const definedSize = defined?.size ?? seen.definedSize;
@@ -117,14 +114,13 @@ export async function releaseLimits(order: LimitOrder): Promise<HoldReleased> {
 
 /** Limits that a pod takes before it fetches park nobody: it hears of the order itself. */
 async function call(
-  { redis, keys, upstream, queues }: LimitOrder,
+  { upstream, queues }: LimitOrder,
   seen: LimitSeen | undefined,
   { before, after }: Pick<LimitChange, 'before' | 'after'>,
 ): Promise<number> {
   const isLarger = before !== null && after !== null && after > before;
   if (!seen || !isLarger || (seen.kind !== 'tokens' && !seen.byAgent)) return 0;
-  const { limit, byAgent } = seen;
-  return callForLimit({ redis, keys, queues, upstream: upstream.name, limit, byAgent });
+  return callForLimit({ queues, upstream: upstream.name, limit: seen.limit });
 }
 
 function write(
@@ -155,26 +151,8 @@ function unknownLimit(upstream: Upstream, limit: string, known: readonly LimitSe
   );
 }
 
-function toSize(where: string, value: unknown): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MAX_SIZE) return value;
-  const instead = value === 0 ? ' (to let nothing through, pause its lanes)' : '';
-  throw wrongOption('LK_INPUT', where, `a whole number from 1 to ${MAX_SIZE}${instead}`, value);
-}
-
-/** A job takes all that it needs at once, or waits: with less than that it would wait for ever, and nobody would be told. */
-function refuseTooSmall({ upstream, lanes }: LimitOrder, { limit, kind }: LimitSeen, size: number): void {
-  const stopped = kind === 'concurrent' ? lanes.filter(({ requests }) => requests > size) : [];
-  if (stopped.length === 0) return;
-  const most = Math.max(...stopped.map(({ requests }) => requests));
-  const needs = stopped.map(({ name, requests }) => `${quote(name)} (requests: ${requests})`).join(', ');
-  throw new LanekeeperError(
-    'LK_INPUT',
-    `limit ${quote(limit)} of upstream ${quote(upstream.name)}: expected at least ${most}, because that is what a job needs at once of lane ${needs}, got ${size}: to stop a lane use pause, to run with less lower its requests`,
-  );
-}
-
 function toForMs(value: unknown): number {
   const ms = toDurationMs(value);
   if (ms) return ms;
-  throw wrongOption('LK_INPUT', 'for', `${DURATION_FORM}, more than 0`, value);
+  throw wrongOption('LK_INPUT', 'for', `${DURATION_FORM}, more than 0 and at most '36500d'`, value);
 }

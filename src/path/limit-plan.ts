@@ -33,7 +33,12 @@ export type LimitPlanOptions =
 
 /** Second, minute, hour and day, for requests and tokens, for all and by agent, are sixteen. */
 const MAX_LIMITS = 16;
-export const MAX_LIMIT_SIZE = 1_000_000;
+/** Models are sold by hundreds of millions of tokens a minute; beyond a million at once, or requests, a limit limits nothing. */
+const MAX_SIZES = { concurrent: 1_000_000, count: 1_000_000, tokens: 1_000_000_000 } as const satisfies Record<
+  LimitKind,
+  number
+>;
+export const MAX_TOKENS = MAX_SIZES.tokens;
 const MAX_PER_MS = 31 * 24 * 3_600_000;
 const MAX_TRAVEL_MS = 5_000;
 const TRAVEL_MS = 50;
@@ -101,16 +106,22 @@ function toLimit(given: unknown, at: string, tell: Tell): Limit | undefined {
     tell(`${at}: expected ${form}, got ${quote(given)}${advice}`);
     return undefined;
   }
-  const size = toCount(1, MAX_LIMIT_SIZE)(sizes[kind]);
-  if (size === undefined) {
-    tell(`${at}.${kind}: expected a whole number from 1 to ${MAX_LIMIT_SIZE}, got ${quote(sizes[kind])}`);
-  }
+  const size = toSize(kind, sizes[kind]);
+  if (size === undefined) tell(`${at}.${kind}: expected ${sizeForm(kind)}, got ${quote(sizes[kind])}`);
   const perMs = kind === 'concurrent' ? toNoPer(per, at, tell) : toPerMs(per, at, tell);
   const isBy = by === undefined || by === 'agent';
   if (!isBy) tell(`${at}.by: expected 'agent', or nothing for all of them together, got ${quote(by)}`);
   if (size === undefined || perMs === undefined || !isBy) return undefined;
   const byAgent = by === 'agent';
   return Object.freeze({ name: limitName(kind, perMs, byAgent), kind, size, perMs, byAgent });
+}
+
+export function sizeForm(kind: LimitKind): string {
+  return `a whole number from 1 to ${MAX_SIZES[kind]}`;
+}
+
+export function toSize(kind: LimitKind, value: unknown): number | undefined {
+  return toCount(1, MAX_SIZES[kind])(value);
 }
 
 function toPerMs(per: unknown, at: string, tell: Tell): number | undefined {
@@ -143,7 +154,7 @@ function tellClashes(placed: readonly Placed[], tell: Tell): void {
 }
 
 /** Whoever keeps the tighter one never reaches the other: it covers as many agents and as long a time, and allows less. */
-function isTighter(one: Limit, other: Limit): boolean {
+export function isTighter(one: Limit, other: Limit): boolean {
   const isAsWide = one.perMs >= other.perMs && (!one.byAgent || other.byAgent);
   return one.kind === other.kind && one.name !== other.name && isAsWide && one.size < other.size;
 }
@@ -157,10 +168,15 @@ function tellUnkept(placed: readonly Placed[], tell: Tell): void {
     if (limit.byAgent) refuse('.by', 'no limits by agent', "'agent'");
     else if (kind === 'tokens') refuse('.tokens', 'no limits of tokens', size);
     else if (kind === 'count' && counts[0]?.limit !== limit) refuse('', 'one { count, per } at most', `also '${name}'`);
-    else if (kind === 'count' && perMs / size < MIN_PAUSE_MS) {
+    else if (kind === 'count' && size > mostKept(perMs)) {
       refuse('.count', `at least ${MIN_PAUSE_MS} ms for each request`, `${size} '${name}'`);
     }
   }
+}
+
+/** The largest count in such a time that Bottleneck keeps. */
+export function mostKept(perMs: number): number {
+  return Math.floor(perMs / MIN_PAUSE_MS);
 }
 
 function byKind(one: Limit, other: Limit): number {

@@ -3,7 +3,7 @@
 import { quote } from '../words/errors.ts';
 import type { LimitKind } from '../words/limit.ts';
 import { toCount } from './definition.ts';
-import { MAX_LIMIT_SIZE } from './limit-plan.ts';
+import { MAX_TOKENS } from './limit-plan.ts';
 import type { OptionRules } from './options.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -16,7 +16,7 @@ export interface LimitShare {
   readonly tokens: number | ((payload: never) => unknown) | undefined;
 }
 
-const TOKENS_FORM = `a whole number from 1 to ${MAX_LIMIT_SIZE}, or a function of the payload`;
+const TOKENS_FORM = `a whole number from 1 to ${MAX_TOKENS}, or a function of the payload`;
 
 export const SHARE_RULES = {
   weight: { expected: 'a whole number from 1 to 1000', read: toCount(1, 1_000), preset: 1 },
@@ -24,7 +24,7 @@ export const SHARE_RULES = {
   tokens: {
     expected: TOKENS_FORM,
     read: (value: unknown): LimitShare['tokens'] =>
-      typeof value === 'function' ? (value as (payload: never) => unknown) : toCount(1, MAX_LIMIT_SIZE)(value),
+      typeof value === 'function' ? (value as (payload: never) => unknown) : toCount(1, MAX_TOKENS)(value),
     optional: true,
   },
 } as const satisfies OptionRules;

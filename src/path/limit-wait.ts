@@ -27,10 +27,11 @@ export interface LimitWait {
   lanesBefore: string[];
 }
 
-/** Its name, and how much of `concurrent` one attempt of it needs at once. */
+/** Its name, and what one attempt of it needs at once: of `concurrent`, and of tokens where that is always as many. */
 export interface LimitedLane {
   readonly name: string;
   readonly requests: number;
+  readonly tokens?: unknown;
 }
 
 export function findLimitWait(seen: LimitsSeen, lane: LimitedLane): LimitWait | undefined {

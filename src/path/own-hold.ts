@@ -257,3 +257,8 @@ export function sayVerdict(
   const more = limit.startsWith('tokens-') ? `, ${needed} more are needed` : '';
   return `${startOfWait(limit, upstream)} ${whose} ${verdict.used} of ${size}${more}`;
 }
+
+/** It would fit what the lane's own definition allows. */
+export function sayForNow(limit: string, size: number, upstream: string, needed: number): string {
+  return `${startOfWait(limit, upstream)} ${needed} are needed at once, and for now it is ${size}, by order or as another pod defines it`;
+}

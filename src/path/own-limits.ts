@@ -6,12 +6,14 @@ import type { PayloadGate, Verdict } from './admission.ts';
 import type { Attempt } from './attempt.ts';
 import type { Lane } from './lane.ts';
 import type { OwnDesk } from './own-desk.ts';
-import { OwnHold, sayVerdict } from './own-hold.ts';
+import { OwnHold, sayForNow, sayVerdict } from './own-hold.ts';
 import type { Permit } from './permit.ts';
 import { toTokenCount } from './spend.ts';
 
 /** When Redis did not answer: nobody knows, and no attempt is used. */
 const UNKNOWN_MS = 1_000;
+/** More than there is for now: whoever makes the limit larger calls who waits for it, and that pods agree again is seen by then. */
+const FOR_NOW_MS = 60_000;
 
 const ESTIMATE_FORM = 'a number of tokens from 0';
 
@@ -43,11 +45,19 @@ async function admit(desk: OwnDesk, attempt: Attempt, permit: Permit, tokens: nu
       return undefined;
     }
     const reason = sayVerdict(verdict, own.upstream, attempt.agent, tokens);
-    return verdict.kind === 'over' ? refuse(reason) : park(verdict.forMs, reason);
+    if (verdict.kind !== 'over') return park(verdict.forMs, reason);
+    const { limit, size, forMs } = verdict;
+    if (tokens > definedSize(attempt.lane, limit)) return refuse(reason);
+    return park(forMs || FOR_NOW_MS, sayForNow(limit, size, own.upstream, tokens));
   } catch (error) {
     events.emit('redis.failing', { what: `take limits of ${own.upstream}`, reason: toError(error).message });
     return park(UNKNOWN_MS, `the limits of ${own.upstream} could not be asked: ${firstLine(error)}`);
   }
+}
+
+/** An order, or another pod's definition, may make it smaller for a while: no reason to bury what fits the lane's own. */
+function definedSize({ upstream }: Lane, limit: string): number {
+  return upstream?.limits?.limits.find(({ name }) => name === limit)?.size ?? 0;
 }
 
 function estimate({ tokens }: Lane, payload: unknown): number | Verdict {

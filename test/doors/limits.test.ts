@@ -3,9 +3,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { ROOT } from '../../scripts/prepare.js';
 import { checkLimits } from '../../src/doors/cli/doctor/limits.ts';
 import type { LimitsSeen } from '../../src/path/limit-look.ts';
 import { readBatch } from '../../src/store/journal-stream.ts';
+import { LIMIT_DRIVERS } from '../../src/words/limit.ts';
 import { BY_AGENT, COUNT, limit, limitedUpstream, SLOTS } from '../path/limited-upstream.ts';
 import { ownUses } from '../store/own-uses.ts';
 import { type CliResult, it, type World } from '../support/world.ts';
@@ -260,5 +262,15 @@ describe('doctor', () => {
     expect((await run('doctor')).stdout).toMatch(
       /^ok {4}limits +forum per-1m is 30, not 60, by order of \S+@\S+ until it is reset: slow$/m,
     );
+  });
+});
+
+it('the sample fleet has an upstream on either driver', async ({ world }) => {
+  const { code, stdout } = await world.cli(['limits', '--json', '--dir', ROOT]);
+  const seen = JSON.parse(stdout) as LimitsSeen[];
+  const limited = seen.filter(({ limits }) => limits.length > 0);
+  expect({ code, drivers: new Set(limited.map(({ driver }) => driver)) }).toEqual({
+    code: 0,
+    drivers: new Set(LIMIT_DRIVERS),
   });
 });

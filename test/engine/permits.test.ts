@@ -1,7 +1,10 @@
-// A lane whose upstream has limits gets its turn in a full pod, and what a pod holds is free once it has left.
+// A lane whose upstream has limits gets its turn in a full pod, fetches nothing that it may not run, and what a pod holds is free once
+// it has left.
 
 import { describe, expect, vi } from 'vitest';
 import { defineLane, defineUpstream, handle } from '../../src/index.ts';
+import { showJob } from '../../src/path/inspect.ts';
+import { gate } from '../path/looking.ts';
 import { it, type World } from '../support/world.ts';
 
 const upstream = defineUpstream({ name: 'narrow', limits: [{ concurrent: 1 }] });
@@ -32,6 +35,48 @@ describe('a full pod', () => {
     );
     await vi.waitFor(() => expect(ran.filter((lane) => lane === 'limited').length).toBe(20), { timeout: 10_000 });
     expect(ran.filter((lane) => lane === 'busy').length).toBeLessThan(2_000);
+  });
+});
+
+describe('a lane whose upstream is full', () => {
+  /** Eight jobs could run; answers what is active while the first runs, and the order in which all ran. */
+  async function runAll(world: World, lane: typeof limited) {
+    const held = gate();
+    const ran: unknown[] = [];
+    const producer = await world.producer();
+    for (let n = 0; n < 6; n++) await producer.add(lane, n, { priority: 5 });
+    await world.pod([
+      handle(lane, {
+        async run({ payload }) {
+          ran.push(payload);
+          await held.opened;
+        },
+      }),
+    ]);
+    await vi.waitFor(() => expect(ran.length).toBeGreaterThan(0));
+    // Later than all of them, and before all that wait.
+    const { id } = await producer.add(lane, 'urgent', { priority: 1 });
+    const { backend } = world.queue(lane);
+    await vi.waitUntil(async () => (await backend.getCounts(['active', 'prioritized']))[1] === 6 || ran.length === 7);
+    const [active] = await backend.getCounts(['active']);
+    const waiting = await showJob(world.queue(lane), id);
+    held.open();
+    await vi.waitFor(() => expect(ran).toHaveLength(7));
+    return { active, ran, waiting };
+  }
+
+  it('fetches nothing without a permit: what waits is waiting, untouched, and goes in its order', async ({ world }) => {
+    await know(world);
+    const { active, ran, waiting } = await runAll(world, limited);
+    expect(active).toBe(1);
+    expect(waiting).toMatchObject({ state: 'waiting', attempt: 1 });
+    expect(ran).toEqual([0, 'urgent', 1, 2, 3, 4, 5]);
+  });
+
+  it('without the limit has all of them active, the urgent one last (twin)', async ({ world }) => {
+    const { active, ran } = await runAll(world, busy);
+    expect(active).toBe(7);
+    expect(ran).toEqual([0, 1, 2, 3, 4, 5, 'urgent']);
   });
 });
 

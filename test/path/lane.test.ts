@@ -162,7 +162,7 @@ const wrong: Record<string, unknown[]> = {
   pods: ['two', 1, null, ''],
   weight: [0, -1, 1.5, 1_001, '2', Number.NaN, null],
   requests: [0, -1, 1.5, 101, '2', Number.NaN, null],
-  tokens: [0, -1, 1.5, 1_000_001, '5', Number.NaN, null, {}, [5], true],
+  tokens: [0, -1, 1.5, 1_000_000_001, '5', Number.NaN, null, {}, [5], true],
 };
 
 describe('a wrong value', () => {
@@ -292,7 +292,7 @@ describe("a lane's part in the limits of its upstream", () => {
     [
       'no tokens where they are limited',
       { upstream: tokens },
-      'lane "a": tokens: expected a whole number from 1 to 1000000, or a function of the payload, because upstream "model" has \'tokens-per-1m\', got nothing',
+      'lane "a": tokens: expected a whole number from 1 to 1000000000, or a function of the payload, because upstream "model" has \'tokens-per-1m\', got nothing',
     ],
     [
       'more tokens than there are',

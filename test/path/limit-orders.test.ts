@@ -1,15 +1,16 @@
 // Limits changed while everything runs: by whom, why and until when; heard by all at once, journalled, and refused in one line.
 
 import { describe, expect, vi } from 'vitest';
-import { defineLane } from '../../src/index.ts';
+import { defineLane, defineUpstream } from '../../src/index.ts';
 import { releaseLimits, resetLimit, setLimit } from '../../src/path/limit-orders.ts';
 import type { LimitedLane } from '../../src/path/limit-wait.ts';
 import { redisNow } from '../../src/store/redis-now.ts';
 import { setLimit as writeLimit } from '../../src/store/scripts/set-limit.ts';
 import { JOB_FIELDS } from '../../src/words/keys.ts';
+import { LIMIT_DRIVERS } from '../../src/words/limit.ts';
 import { journalled } from '../support/journalled.ts';
 import { it, type World } from '../support/world.ts';
-import { COUNT, type Limited, limitedUpstream, SLOTS } from './limited-upstream.ts';
+import { COUNT, type Limited, limit, limitedUpstream, SLOTS } from './limited-upstream.ts';
 import { RETRYING, rejection } from './looking.ts';
 
 function orderOf({ redis, keys }: World, { upstream }: Limited, reason = 'slow today', lanes: LimitedLane[] = []) {
@@ -244,12 +245,12 @@ describe('a wrong order', () => {
   });
 
   it.for([
-    [0, /a whole number from 1 to 1000000000 \(to let nothing through, pause its lanes\), got 0/],
+    [0, /a whole number from 1 to 1000000 \(to let nothing through, pause its lanes\), got 0/],
     [-1, /got -1$/],
     [1.5, /got 1.5$/],
     [Number.NaN, /got NaN$/],
     [Number.POSITIVE_INFINITY, /got Infinity$/],
-    [1_000_000_001, /got 1000000001$/],
+    [1_000_001, /got 1000001$/],
     ['5', /got "5"$/],
     [undefined, /got nothing$/],
   ] as const)('of size %s is refused in one line and changes nothing', async ([size, said], { world }) => {
@@ -269,6 +270,65 @@ describe('a wrong order', () => {
     const refused = await rejection(setLimit(order, 'concurrent', { size: 2, for: forSome }));
     expect(refused).toMatchObject({ code: 'LK_INPUT', message: expect.stringMatching(/^for: expected a duration/) });
     expect(await sizeOf(forum, 'concurrent')).toBe(3);
+  });
+
+  it('that leaves fewer tokens than a lane always needs is refused; one that estimates each job waits (twin)', async ({
+    world,
+  }) => {
+    const forum = await limitedUpstream(world);
+    await forum.say('p1', [limit('tokens', 100, 60_000)]);
+    const lanes = [
+      { name: 'draft', requests: 1, tokens: 60 },
+      { name: 'check', requests: 1, tokens: () => 60 },
+    ];
+    const name = 'tokens-per-1m';
+    const all = orderOf(world, forum, 'slow', lanes);
+    expect((await rejection(setLimit(all.order, name, { size: 59 }))).message).toBe(
+      'limit "tokens-per-1m" of upstream "forum": expected at least 60, because that is what a job needs at once of ' +
+        'lane "draft" (tokens: 60), got 59: to stop a lane use pause, to run with less lower its tokens',
+    );
+    expect(await all.told()).toEqual([]);
+    const { order } = orderOf(world, forum, 'slow', lanes.slice(1));
+    expect(await setLimit(order, name, { size: 59 })).toMatchObject({ after: 59 });
+    expect(await setLimit(order, name, { size: 1_000_000_000 }), 'as large as in a definition').toMatchObject({
+      before: 59,
+    });
+  });
+
+  it('that raises a limit beyond what another lets through is refused, until that one is raised; to lower is free (twin)', async ({
+    world,
+  }) => {
+    const forum = await limitedUpstream(world);
+    await forum.say('p1', [limit('count', 5, 1_000), COUNT, SLOTS]);
+    const { order, told } = orderOf(world, forum);
+    expect(await rejection(setLimit(order, 'per-1s', { size: 61 }))).toMatchObject({
+      code: 'LK_INPUT',
+      message:
+        'limit "per-1s" of upstream "forum": expected at most 60, because \'per-1m\' lets no more through, got 61: raise that one first',
+    });
+    expect(await told()).toEqual([]);
+    expect(await sizeOf(forum, 'per-1s')).toBe(5);
+    await setLimit(order, 'per-1m', { size: 70 });
+    await setLimit(order, 'per-1s', { size: 61 });
+    await setLimit(order, 'per-1m', { size: 3 });
+    expect(await setLimit(order, 'per-1s', { size: 60 }), 'less than it was').toMatchObject({ before: 61, after: 60 });
+    expect(await setLimit(order, 'concurrent', { size: 1_000 }), 'of another kind').toMatchObject({ after: 1_000 });
+  });
+
+  it('that Bottleneck cannot keep is refused by its name; the scripts keep it (twin)', async ({ world }) => {
+    for (const driver of LIMIT_DRIVERS) {
+      const forum = await limitedUpstream(world, defineUpstream({ name: driver }));
+      await forum.say('p1', [limit('count', 20, 1_000)], 0, driver);
+      await forum.set({ driver });
+      const { order } = orderOf(world, forum);
+      expect(await setLimit(order, 'per-1s', { size: 100 })).toMatchObject({ after: 100 });
+      const more = setLimit(order, 'per-1s', { size: 101 });
+      if (driver === 'scripts') expect(await more).toMatchObject({ after: 101 });
+      else
+        expect((await rejection(more)).message).toBe(
+          'limit "per-1s" of upstream "bottleneck": expected at most 100 with driver \'bottleneck\', which cannot keep more, got 101: use driver \'scripts\'',
+        );
+    }
   });
 
   it('for a limit that is not, names those that are', async ({ world }) => {

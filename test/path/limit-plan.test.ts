@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defineUpstream, type Upstream } from '../../src/index.ts';
-import { MAX_LIMIT_SIZE } from '../../src/path/limit-plan.ts';
+import { MAX_TOKENS } from '../../src/path/limit-plan.ts';
 import { HOSTILE } from './hostile.ts';
 
 const define = (limits: unknown): Upstream => defineUpstream({ name: 'api', limits: limits as never });
@@ -54,8 +54,8 @@ describe('limits', () => {
       { name: 'concurrent-by-agent', kind: 'concurrent', size: 1, perMs: 0, byAgent: true },
     ],
     [
-      { tokens: MAX_LIMIT_SIZE, per: '1h', by: 'agent' },
-      { name: 'tokens-per-1h-by-agent', kind: 'tokens', size: MAX_LIMIT_SIZE, perMs: 3_600_000, byAgent: true },
+      { tokens: MAX_TOKENS, per: '1h', by: 'agent' },
+      { name: 'tokens-per-1h-by-agent', kind: 'tokens', size: MAX_TOKENS, perMs: 3_600_000, byAgent: true },
     ],
     [
       { count: 5, per: '1s', concurrent: undefined, by: undefined },
@@ -125,7 +125,7 @@ describe('limits', () => {
   });
 });
 
-const SIZES = [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 1_000_001, '3', null, [3], {}, true];
+const SIZES = [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 1_000_000_001, '3', null, [3], {}, true];
 const PERS = [undefined, 0, '0s', '0.4ms', -1, 1.5, '1 m', 'minute', Number.NaN, '31d1s', null, {}];
 
 const MISSHAPEN: [given: unknown, option: string][] = [
@@ -140,6 +140,8 @@ const MISSHAPEN: [given: unknown, option: string][] = [
   ]),
   [{ concurrent: 5, per: '1m' }, 'per'],
   [{ concurrent: 5, per: null }, 'per'],
+  [{ concurrent: 1_000_001 }, 'concurrent'],
+  [{ count: 1_000_001, per: '1d' }, 'count'],
   ...['agents', 'lane', '', null, true, []].map((by): [unknown, string] => [{ concurrent: 5, by }, 'by']),
 ];
 
@@ -317,7 +319,7 @@ describe('whatever the limits are', () => {
     const limits = taken.limits?.limits ?? [];
     expect(new Set(limits.map(({ name }) => name)).size).toBe(limits.length);
     for (const { size, perMs, kind } of limits) {
-      expect(Number.isInteger(size) && size >= 1 && size <= MAX_LIMIT_SIZE).toBe(true);
+      expect(Number.isInteger(size) && size >= 1 && size <= (kind === 'tokens' ? MAX_TOKENS : 1_000_000)).toBe(true);
       expect(kind === 'concurrent' ? perMs === 0 : perMs > 0 && perMs <= 31 * DAY_MS).toBe(true);
     }
     return true;

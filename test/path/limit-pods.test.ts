@@ -6,7 +6,7 @@ import { createMetrics } from '../../src/engine/metrics.ts';
 import { defineLane, defineUpstream, handle } from '../../src/index.ts';
 import { explainJob, showJob } from '../../src/path/inspect.ts';
 import { lookAtLimits } from '../../src/path/limit-look.ts';
-import { releaseLimits } from '../../src/path/limit-orders.ts';
+import { releaseLimits, setLimit } from '../../src/path/limit-orders.ts';
 import type { LimitOptions } from '../../src/path/limit-plan.ts';
 import { readBatch } from '../../src/store/journal-stream.ts';
 import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
@@ -93,6 +93,39 @@ describe.each(LIMIT_DRIVERS)('pods on %s', (driver) => {
     expect(await showJob(laneQueue, id)).toMatchObject({ state: 'waiting' });
     await pod.stop('over', 0);
   });
+
+  it.for([true, false])(
+    'with slots that they hand on from job to job keep to less within a second: %s',
+    async (isSet, { world }) => {
+      const { redis, keys } = world;
+      await redis.hset(keys.limits('forum'), 'born', 1);
+      const lane = laneOf(driver, [{ concurrent: 6 }]);
+      const upstream = lane.upstream as NonNullable<typeof lane.upstream>;
+      let running = 0;
+      let most = 0;
+      const run = async () => {
+        most = Math.max(most, ++running);
+        const beganAt = Date.now();
+        await vi.waitUntil(() => Date.now() - beganAt >= 20, { interval: 5 });
+        running--;
+      };
+      for (let pod = 0; pod < 2; pod++) await world.pod([handle(lane, { run })]);
+      const producer = await world.producer();
+      await producer.addMany(
+        lane,
+        Array.from({ length: 1_000 }, () => ({ payload: null })),
+      );
+      await vi.waitUntil(() => running === 6, RETRYING);
+      const order = { redis, keys, upstream, queues: [], lanes: [lane], who: 'ann', reason: 'slow' };
+      if (isSet) await setLimit(order, 'concurrent', { size: 2 });
+      const setAt = Date.now();
+      await vi.waitUntil(() => Date.now() - setAt > 1_000, RETRYING);
+      most = 0;
+      await vi.waitUntil(() => Date.now() - setAt > 1_500, RETRYING);
+      if (isSet) expect(most).toBeLessThanOrEqual(2);
+      else expect(most, 'nobody ordered it (twin)').toBeGreaterThan(2);
+    },
+  );
 
   it('that begin to differ are told of once, whoever joins or leaves; those alike never (twin)', async ({ world }) => {
     const start = (...all: LimitOptions[]) => world.pod([handle(laneOf(driver, all), { run() {} })]);

@@ -13,12 +13,12 @@ const lane = defineLane({ name: 'publish', upstream: withLimits(defineUpstream({
 async function waiting(
   world: World,
   count = 1,
-): Promise<{ forum: Limited; id: string; why: (agent?: string) => Promise<object> }> {
+): Promise<{ forum: Limited; id: string; why: (agent?: string | null) => Promise<object> }> {
   const forum = await limitedUpstream(world, lane.upstream);
   const producer = await world.producer();
   let id = '';
   for (let index = 0; index < count; index++) id = (await producer.add(lane, null, { agent: 'a01' })).id;
-  const why = (agent?: string) =>
+  const why = (agent?: string | null) =>
     explainJob(world.queue(lane), lane, id, 2, async () => ({ limits: await forum.look(agent) }));
   return { forum, id, why };
 }
@@ -104,13 +104,13 @@ describe('a job whose upstream is at its limit', () => {
     expect(await whyWith(3)).toMatchObject({ gate: null });
   });
 
-  it('by agent waits when its own agent is full, not when another is', async ({ world }) => {
+  it('by agent waits when its own agent is full, not when another is, nor when it acts as none', async ({ world }) => {
     const { forum, why } = await waiting(world);
     await forum.say('p1', [BY_AGENT]);
     const own = await ownUses(world, [BY_AGENT], 'forum');
     const use = (agent: string, id: string) => ({ limit: BY_AGENT, agent, id: `publish|${id}|p1|0`, amount: 1 });
     for (const one of [use('a01', '1'), use('a01', '2'), use('a02', '3')]) await own.take([one]);
-    expect(await why('a02')).toMatchObject({ gate: null });
+    for (const agent of ['a02', null]) expect(await why(agent), String(agent)).toMatchObject({ gate: null });
     expect(await why('a01')).toMatchObject({
       gate: 'limit',
       because: expect.stringContaining('2 of 2 per-1h-by-agent are in use of agent a01 (publish on p1 2)'),

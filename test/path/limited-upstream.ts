@@ -28,7 +28,7 @@ export function withLimits(upstream: Upstream, ...limits: Limit[]): Upstream {
 export interface Limited {
   upstream: Upstream;
   nowAt: number;
-  look(agent?: string): Promise<LimitsSeen>;
+  look(agent?: string | null): Promise<LimitsSeen>;
   /** A pod says its definition; the strictest of all that were said is agreed upon. */
   say(pod: string, limits: Limit[], agoMs?: number, driver?: LimitDriverName): Promise<void>;
   /** Slots by '<lane>|<pod>', that end in so many ms. */

@@ -3,6 +3,7 @@
 import { describe, expect, vi } from 'vitest';
 import { defineLane, handle, type Lane } from '../../src/index.ts';
 import type { Handler } from '../../src/path/handler.ts';
+import { resetLimit, setLimit } from '../../src/path/limit-orders.ts';
 import type { LimitOptions } from '../../src/path/limit-plan.ts';
 import { it, type World } from '../support/world.ts';
 import { knownUpstream } from './known-upstream.ts';
@@ -204,4 +205,27 @@ describe('a wrong estimate', () => {
       reason: "tokens: expected at most 100, the present size of 'tokens-per-1h' of api, got 101",
     });
   });
+});
+
+describe('an estimate that only an order makes too large', () => {
+  it.for(['reset', 'over'])(
+    'is waited with, burns no attempt, and comes when the order is %s',
+    async (how, { world }) => {
+      const upstream = await knownUpstream(world, 'http://127.0.0.1:9', [{ tokens: 100, per: '1h' }]);
+      const lane = defineLane({ name: 'ask', upstream, tokens: () => 60 });
+      await world.pod([handle(lane, { run: ({ attempt }) => attempt })]);
+      const { redis, keys } = world;
+      const queue = world.queue(lane);
+      const order = { redis, keys, upstream, queues: [queue], lanes: [lane], who: 'ann', reason: 'slow' };
+      await setLimit(order, 'tokens-per-1h', { size: 10, ...(how === 'over' && { for: '1s' }) });
+      const { id } = await (await world.producer()).add(lane, 1);
+      expect(await untilState(queue, id, 'parked')).toMatchObject({
+        gate: 'limit',
+        reason:
+          "limit 'tokens-per-1h' of api: 60 are needed at once, and for now it is 10, by order or as another pod defines it",
+      });
+      if (how === 'reset') expect(await resetLimit(order, 'tokens-per-1h')).toMatchObject([{ called: 1 }]);
+      expect(await untilState(queue, id, 'done')).toMatchObject({ attempt: 1 });
+    },
+  );
 });

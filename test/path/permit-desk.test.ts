@@ -1,73 +1,12 @@
 // The desk hands permits on without a word to the driver, gives back what nobody uses, and stops whoever relies on what was lost.
 
 import { describe, expect, it, vi } from 'vitest';
-import type { DeskLane } from '../../src/path/lane-desk.ts';
-import { PermitDesk } from '../../src/path/permit-desk.ts';
-import type { Ask, Granted, LimitDriver, LimitNotice } from '../../src/store/limit-driver.ts';
 import { systemClock } from '../../src/words/clock.ts';
-import { createEventHub } from '../../src/words/events.ts';
-
-const NOTHING: Granted = { slots: [], tickets: undefined, lost: [], againInMs: undefined, isContended: false };
-
-/** Of the event loop. */
-const aTurn = () => new Promise(setImmediate);
-
-/** A driver that answers what the test says, and remembers what it was asked. */
-function open(options: {
-  slots?: boolean;
-  tickets?: boolean;
-  requests?: number;
-  answer?: (ask: Ask) => Partial<Granted>;
-}) {
-  const { slots = true, tickets = false, requests = 1 } = options;
-  const asks: Ask[] = [];
-  const extended: { slot: string; forMs: number }[] = [];
-  const listeners: ((notice: LimitNotice) => void)[] = [];
-  let issued = 0;
-  const answer =
-    options.answer ??
-    ((ask: Ask): Partial<Granted> => ({
-      slots: Array.from({ length: ask.slots }, () => `s${issued++}`),
-      tickets: ask.tickets > 0 ? { batch: issued++, count: ask.tickets, forMs: 100 } : undefined,
-    }));
-  const driver: LimitDriver = {
-    plan: { driver: 'scripts', limits: [], travelMs: 5 },
-    needs: { slots, tickets },
-    async ask(ask) {
-      asks.push(ask);
-      return { ...NOTHING, ...answer(ask) };
-    },
-    async extend(slot, forMs) {
-      extended.push({ slot, forMs });
-      return true;
-    },
-    hold: async () => true,
-    onNotice: (listener) => void listeners.push(listener),
-    stop: async () => {},
-  };
-  const clock = { ...systemClock };
-  const desk = new PermitDesk({ upstream: 'u', driver, clock, events: createEventHub() });
-  const lane: DeskLane = { name: 'a', weight: 1, requests };
-  const taking = desk.lane(lane);
-  /** As a lane does: tries, and again when it is called. */
-  const take = (wanted = 1) =>
-    vi.waitFor(
-      () => {
-        const permit = taking.tryTake(wanted, () => {});
-        if (!permit) throw new Error('none yet');
-        return permit;
-      },
-      { interval: 1 },
-    );
-  const notify = (notice: LimitNotice) => {
-    for (const listener of listeners) listener(notice);
-  };
-  return { desk, lane: taking, take, asks, extended, notify, clock, signal: new AbortController().signal };
-}
+import { aTurn, openDesk } from './open-desk.ts';
 
 describe('a lane with work', () => {
   it('asks for one, then for more as it uses them, and hands a slot on without asking', async () => {
-    const { desk, take, asks } = open({});
+    const { desk, take, asks } = openDesk({});
     const permit = await take(8);
     for (let job = 0; job < 100; job++) expect(permit.renew()).toBe(true);
     expect(asks.map(({ slots }) => slots)).toEqual([1]);
@@ -81,7 +20,7 @@ describe('a lane with work', () => {
   });
 
   it('gives back at once what it has no use for, and nothing that is in use', async () => {
-    const { desk, lane, take, asks } = open({ tickets: true });
+    const { desk, lane, take, asks } = openDesk({ tickets: true });
     await take(4);
     await take(4);
     lane.rest();
@@ -91,7 +30,9 @@ describe('a lane with work', () => {
   });
 
   it('gives a slot back instead of handing it on while another lane waits', async () => {
-    const { desk, take, asks } = open({ answer: (ask) => ({ slots: ask.slots > 0 ? ['s'] : [], isContended: true }) });
+    const { desk, take, asks } = openDesk({
+      answer: (ask) => ({ slots: ask.slots > 0 ? ['s'] : [], isContended: true }),
+    });
     const permit = await take();
     expect(permit.renew()).toBe(false);
     permit.giveBack();
@@ -101,7 +42,7 @@ describe('a lane with work', () => {
 
   it('is called when something is free, whether the notice comes before the answer or after', async () => {
     let free = 0;
-    const { desk, lane, notify } = open({
+    const { desk, lane, notify } = openDesk({
       answer: (ask) => (ask.slots > 0 && free-- > 0 ? { slots: ['late'] } : { againInMs: 60_000 }),
     });
     const called = vi.fn();
@@ -114,9 +55,61 @@ describe('a lane with work', () => {
   });
 });
 
+describe('a notice', () => {
+  /** One that overtook its grant, or came twice, once made 1,600 of 1,000. */
+  it('grants nothing: what a lane holds is what its answers gave, however often it is told that something is free', async () => {
+    let left = 3;
+    const { desk, lane, asks, notify } = openDesk({
+      answer: ({ slots }) => {
+        const given = Math.min(slots, left);
+        left -= given;
+        return {
+          slots: Array.from({ length: given }, (_, n) => `s${left + n}`),
+          ...(given < slots && { againInMs: 60_000 }),
+        };
+      },
+    });
+    const permits = new Set<unknown>();
+    for (let n = 0; n < 40; n++) {
+      notify({ kind: 'free', lane: 'a' });
+      const permit = lane.tryTake(8, () => {});
+      if (permit) permits.add(permit);
+      notify({ kind: 'free', lane: 'a' });
+      await aTurn();
+    }
+    expect(permits.size).toBe(3);
+    expect(asks.length, 'it asked as it was told').toBeGreaterThan(10);
+    await desk.stop();
+  });
+});
+
 describe('a lane that stands in line for tickets', () => {
+  /** A whole window that is sent at one instant blocks the event loop, and tickets run out unsent: 0.78 of the allowance. */
+  it('asks for half as many each time it has to wait, and for twice as many each time it has not (twin)', async () => {
+    let isFull = false;
+    const { desk, lane, asks, notify } = openDesk({
+      slots: false,
+      tickets: true,
+      answer: ({ tickets }) => (isFull ? { againInMs: 60_000 } : { tickets: { batch: 1, count: tickets, forMs: 100 } }),
+    });
+    const useAll = async () => {
+      while (lane.tryTake(64, () => {}));
+      await aTurn();
+    };
+    for (let n = 0; n < 5; n++) await useAll();
+    expect(asks.map(({ tickets }) => tickets)).toEqual([1, 2, 4, 8, 16]);
+    isFull = true;
+    await useAll();
+    for (let n = 0; n < 5; n++) {
+      notify({ kind: 'free', lane: 'a' });
+      await aTurn();
+    }
+    expect(asks.slice(6).map(({ tickets }) => tickets)).toEqual([16, 8, 4, 2, 1]);
+    await desk.stop();
+  });
+
   it('asks no more however often it tries, until it is called or its instant has come', async () => {
-    const { desk, lane, asks, notify, clock } = open({
+    const { desk, lane, asks, notify, clock } = openDesk({
       slots: false,
       tickets: true,
       answer: () => ({ againInMs: 60_000 }),
@@ -140,7 +133,7 @@ describe('a lane that stands in line for tickets', () => {
   });
 
   it('asks again where it needs a slot too: one may have come back to it', async () => {
-    const { desk, lane, asks } = open({ tickets: true, answer: () => ({ againInMs: 60_000 }) });
+    const { desk, lane, asks } = openDesk({ tickets: true, answer: () => ({ againInMs: 60_000 }) });
     for (let n = 0; n < 3; n++) {
       lane.tryTake(4, () => {});
       await aTurn();
@@ -152,7 +145,7 @@ describe('a lane that stands in line for tickets', () => {
 
 describe('a permit', () => {
   it('that was lost stops whoever relies on it, and is never handed on', async () => {
-    const { desk, lane, take, clock, signal } = open({});
+    const { desk, lane, take, clock, signal } = openDesk({});
     const permit = await take();
     const stopped = vi.fn();
     permit.onLost(stopped);
@@ -166,7 +159,7 @@ describe('a permit', () => {
   });
 
   it('covers a request for as long as its answer may take', async () => {
-    const { desk, take, extended, signal } = open({});
+    const { desk, take, extended, signal } = openDesk({});
     const permit = await take();
     const short = await permit.toSend(5_000, signal);
     short.ended(false);
@@ -178,7 +171,7 @@ describe('a permit', () => {
   });
 
   it('covers the requests of the next second with it', async () => {
-    const { desk, take, extended, clock, signal } = open({});
+    const { desk, take, extended, clock, signal } = openDesk({});
     const permit = await take();
     const from = systemClock.mono();
     const send = async (atMs: number) => {
@@ -196,7 +189,7 @@ describe('a permit', () => {
     [1, [1, 1, 1]],
     [2, [2, 2, 1]],
   ])('with %i slots lets so many requests go at a time', async (requests, most) => {
-    const { desk, take, signal } = open({ requests });
+    const { desk, take, signal } = openDesk({ requests });
     const permit = await take();
     let open_ = 0;
     const seen: number[] = [];
@@ -215,7 +208,7 @@ describe('a permit', () => {
   });
 
   it('is kept until its last request has ended, and a little longer when that was cut', async () => {
-    const { desk, lane, take, asks, signal } = open({});
+    const { desk, lane, take, asks, signal } = openDesk({});
     const permit = await take();
     const sending = await permit.toSend(1_000, signal);
     permit.giveBack();
@@ -228,7 +221,7 @@ describe('a permit', () => {
   });
 
   it('spends its ticket on the first request, takes another for each more, and tells when they arrived', async () => {
-    const { desk, take, asks, signal } = open({ tickets: true });
+    const { desk, take, asks, signal } = openDesk({ tickets: true });
     const permit = await take();
     for (let request = 0; request < 3; request++) {
       const sending = await permit.toSend(1_000, signal);
@@ -241,7 +234,7 @@ describe('a permit', () => {
   });
 
   it('keeps a ticket that was not sent for the next job, while it is good', async () => {
-    const { desk, take, asks, signal } = open({ tickets: true });
+    const { desk, take, asks, signal } = openDesk({ tickets: true });
     const permit = await take();
     (await permit.toSend(1_000, signal)).unsent();
     expect(permit.renew()).toBe(true);
@@ -252,7 +245,7 @@ describe('a permit', () => {
 
 describe('a pod that leaves', () => {
   it('gives back the slot of a request that it cut', async () => {
-    const { desk, take, asks, signal } = open({});
+    const { desk, take, asks, signal } = openDesk({});
     const permit = await take();
     const sending = await permit.toSend(60_000, signal);
     const stopping = desk.stop();
@@ -266,7 +259,7 @@ describe('a pod that leaves', () => {
 describe('a request beyond the first', () => {
   it('that could not be answered in time parks instead of waiting', async () => {
     let tickets = 1;
-    const { desk, take, signal } = open({
+    const { desk, take, signal } = openDesk({
       tickets: true,
       answer: (ask) => ({
         slots: Array.from({ length: ask.slots }, (_, n) => `s${n}`),
@@ -283,7 +276,7 @@ describe('a request beyond the first', () => {
 
 describe('a lane that rests', () => {
   it('leaves the line', async () => {
-    const { desk, lane, asks } = open({ answer: (ask) => (ask.slots > 0 ? { againInMs: 60_000 } : {}) });
+    const { desk, lane, asks } = openDesk({ answer: (ask) => (ask.slots > 0 ? { againInMs: 60_000 } : {}) });
     lane.tryTake(1, () => {});
     await lane.answered();
     lane.rest();
@@ -294,7 +287,7 @@ describe('a lane that rests', () => {
 
 describe('a ticket in the hands of a handler that computes', () => {
   it('counts no more when it has run out', async () => {
-    const { desk, take, asks } = open({ tickets: true });
+    const { desk, take, asks } = openDesk({ tickets: true });
     await take();
     await vi.waitFor(() => expect(asks.flatMap(({ unsent }) => unsent)).toHaveLength(1));
     await desk.stop();
@@ -303,7 +296,7 @@ describe('a ticket in the hands of a handler that computes', () => {
 
 describe('an upstream that holds everybody', () => {
   it('gets nothing from any lane of the pod until then, and then they are called', async () => {
-    const { desk, lane, take, asks, signal } = open({ tickets: true });
+    const { desk, lane, take, asks, signal } = openDesk({ tickets: true });
     const permit = await take();
     desk.hold(80, '429');
     expect(permit.renew()).toBe(false);
@@ -319,7 +312,7 @@ describe('an upstream that holds everybody', () => {
   });
 
   it('gets going again by itself where a lane already waited when the word came', async () => {
-    const { desk, lane, notify } = open({ answer: () => ({ againInMs: 60_000 }) });
+    const { desk, lane, notify } = openDesk({ answer: () => ({ againInMs: 60_000 }) });
     const called = vi.fn();
     lane.tryTake(1, called);
     await aTurn(); // it has its answer: nothing is free
@@ -334,7 +327,7 @@ describe('an upstream that holds everybody', () => {
     ['twin: would go on without it', undefined],
   ])('%s', async (_, heldMs) => {
     let asked = 0;
-    const { desk, lane, take, signal } = open({
+    const { desk, lane, take, signal } = openDesk({
       answer: () => (asked++ === 0 ? { slots: ['s'] } : { againInMs: 60_000, heldMs }),
     });
     const permit = await take();
@@ -348,7 +341,7 @@ describe('an upstream that holds everybody', () => {
   });
 
   it('for longer than an attempt lives: it parks until then', async () => {
-    const { desk, take, signal } = open({});
+    const { desk, take, signal } = openDesk({});
     const permit = await take();
     desk.hold(60_000, '429');
     await expect(permit.toSend(1_000, signal)).rejects.toMatchObject({

@@ -59,6 +59,26 @@ describe('who is called', () => {
     expect(held.a.length / (held.a.length + held.b.length)).toBeCloseTo(2 / 3, 1);
   });
 
+  /** By who waited first the same three held them for ever: 67:33 instead of equal shares. */
+  it('of more lanes than there are slots every one, in equal shares', async ({ world }) => {
+    const { granted } = await openLimits(world, { concurrent: 3 });
+    const lanes = ['a', 'b', 'c', 'd', 'e'];
+    const held = new Map<string, string[]>();
+    const got = new Map(lanes.map((lane) => [lane, 0]));
+    for (let n = 0; n < 200; n++) {
+      for (const lane of lanes) {
+        // Each frees what it has and wants it again, as a lane does that always has work.
+        const { slots } = await granted({ lane, pod: 'p0', freed: held.get(lane) ?? [], slots: 1 });
+        held.set(lane, slots);
+        got.set(lane, (got.get(lane) ?? 0) + slots.length);
+      }
+    }
+    const counts = [...got.values()];
+    const mean = counts.reduce((sum, count) => sum + count, 0) / lanes.length;
+    expect(mean, 'they are in use').toBeGreaterThan(50);
+    for (const count of counts) expect(Math.abs(count / mean - 1)).toBeLessThan(0.1);
+  });
+
   it('though it needs several slots at once: they are kept for it one by one', async ({ world }) => {
     const { granted } = await openLimits(world, { concurrent: 3 });
     const big = { lane: 'b', pod: 'p1', unit: 3, slots: 3 };

@@ -7,6 +7,7 @@ import { type Notices, openNotices } from '../../src/store/notices.ts';
 import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
 import { registerLimits } from '../../src/store/scripts/register-limits.ts';
 import { releaseHold } from '../../src/store/scripts/release-hold.ts';
+import { limit } from '../path/limited-upstream.ts';
 import { it, type World } from '../support/world.ts';
 import { asks } from './asks.ts';
 
@@ -39,6 +40,28 @@ describe('a pod', () => {
     await vi.waitUntil(() => heard.length >= 2);
     // On the same connection as what it would have written.
     expect(await world.redis.hexists(world.keys.limitDefinitions('u'), 'def:p1')).toBe(0);
+  });
+});
+
+describe('an upstream of which nothing is known', () => {
+  it.for([
+    ['slots', [limit('concurrent', 3)], 3_000],
+    ['a second', [limit('count', 5, 1_000)], 1_000],
+    ['the longest of several', [limit('concurrent', 3), limit('count', 5, 1_000), limit('tokens', 9, 7_000)], 7_000],
+    ['a day', [limit('count', 5, 86_400_000)], 10_000],
+  ] as const)('is full for as long as its windows, 10 s at the most: %s', async ([, limits, forMs], { world }) => {
+    const { redis, keys, redisUrl } = world;
+    const notices = openNotices(redisUrl, () => {});
+    world.defer(() => notices.stop());
+    const lost: number[] = [];
+    const plan = { driver: 'scripts', limits, travelMs: 10 } as const;
+    const options = { redis, notices, keys, tag: 'u', plan, onLost: (ms: number) => void lost.push(ms) };
+    for (const pod of ['p0', 'p1']) {
+      const driver = openScriptDriver({ ...options, pod });
+      world.defer(() => driver.stop());
+      await driver.register();
+    }
+    expect(lost, 'told once, of all pods').toEqual([forMs]);
   });
 });
 

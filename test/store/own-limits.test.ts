@@ -3,6 +3,7 @@
 
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
+import { redisNow } from '../../src/store/redis-now.ts';
 import { limit } from '../path/limited-upstream.ts';
 import { it, type World } from '../support/world.ts';
 import { type OwnUse, ownUses } from './own-uses.ts';
@@ -47,14 +48,16 @@ describe('a take', () => {
   it('is of the size that an order gives, until the order ends', async ({ world }) => {
     const own = await ownUses(world, [TOKENS]);
     await own.set({ [`set:${TOKENS.name}`]: JSON.stringify({ size: 100, until: null }) });
-    expect(await own.take([use('1', TOKENS, 101)])).toEqual({ kind: 'over', limit: TOKENS.name, size: 100 });
+    expect(await own.take([use('1', TOKENS, 101)])).toEqual({ kind: 'over', limit: TOKENS.name, size: 100, forMs: 0 });
     await own.set({ [`set:${TOKENS.name}`]: JSON.stringify({ size: 100, until: 5 }) });
     expect(await own.take([use('1', TOKENS, 101)])).toEqual({ kind: 'taken' });
   });
 
   it('of more tokens than the limit has is never worth waiting for', async ({ world }) => {
     const own = await ownUses(world, [TOKENS]);
-    expect(await own.take([use('1', TOKENS, 1_001)])).toEqual({ kind: 'over', limit: TOKENS.name, size: 1_000 });
+    expect(await own.take([use('1', TOKENS, 1_001)])).toEqual({
+      ...{ kind: 'over', limit: TOKENS.name, size: 1_000, forMs: 0 },
+    });
     expect(await own.sum(TOKENS)).toBe(0);
   });
 
@@ -124,6 +127,32 @@ describe('when to come again', () => {
     // Three in each 100 s for as long as it is worth saying, then spread.
     expect(told.slice(1, 4).map((ms, n) => Math.round((ms - (told[n] as number)) / 1_000))).toEqual([33, 33, 33]);
     for (const ms of told) expect(ms).toBeLessThanOrEqual(2 * PER_MS + 1_000);
+  });
+
+  it('is when an order ends that made the limit smaller, one after the other; of one that ends by no clock, as ever (twin)', async ({
+    world,
+  }) => {
+    const own = await ownUses(world, [COUNT, TOKENS]);
+    const order = (of: OwnUse['limit'], size: number, until: number | null) =>
+      own.set({ [`set:${of.name}`]: JSON.stringify({ size, until }) });
+    const told = async (id: string) => ((await own.take([use(id, COUNT)], 100, 0)) as { forMs: number }).forMs;
+    const endsAt = (await redisNow(world.redis)) + 20_000;
+    await order(COUNT, 1, endsAt);
+    await own.take([use('1', COUNT)]);
+    await own.settle([{ ...use('1', COUNT), what: 'settle' }]);
+    for (let n = 0; n < 5; n++) {
+      const atMs = (await told(`w${n}`)) + (await redisNow(world.redis)) - endsAt;
+      expect(Math.abs(atMs - n * 5), `${n} ${atMs}`).toBeLessThan(5 + 50);
+    }
+    await order(TOKENS, 100, endsAt);
+    const over = (await own.take([use('t', TOKENS, 101)])) as { forMs: number };
+    expect(Math.abs(over.forMs + (await redisNow(world.redis)) - endsAt)).toBeLessThan(50);
+    await order(COUNT, 1, null);
+    expect(await told('later')).toBeGreaterThan(50_000);
+    await order(COUNT, 1, (await redisNow(world.redis)) - 1);
+    expect(await own.take([use('w0', COUNT)], 100, 0), 'it has ended').toEqual({ kind: 'taken' });
+    await own.take([use('w1', COUNT)]);
+    expect(await told('new'), 'the line is made anew').toBeLessThan(PER_MS + 1_000);
   });
 
   it('is soon where what runs now gives back at its end', async ({ world }) => {

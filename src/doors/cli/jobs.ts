@@ -88,7 +88,7 @@ export function addJobCommands(program: Command): void {
         cancel: await findCancelOrder(redis, keys, job),
         alarms: alarmsOf(await readAlarms(redis, keys), lane.name, systemClock.now()),
         ...((job.state === 'waiting' || job.gate === 'limit') && lane.upstream?.limits
-          ? { limits: await lookAtLimits(redis, keys, lane.upstream, job.agent ?? undefined) }
+          ? { limits: await lookAtLimits(redis, keys, lane.upstream, job.agent) }
           : {}),
         ...(job.gate === 'owner' ? { owner: await readOwnerWait(laneQueue, keys, lane, id) } : {}),
         ...(job.gate === 'cooldown' ? { window: await readWindowWait(laneQueue, keys, id) } : {}),

@@ -1,12 +1,13 @@
 -- Takes what an attempt needs of the limits that only its job decides (tokens, and those of its agent): all or none.
 -- Instants are Redis's, in ms. A use is a member of `uses` until its score; its amount stands in the hash `amounts`, beside `sum`, the
--- part of it that is under way (`flying`), what one use took in the mean (`mean`, `held` ms) and the last instant promised (`line`).
+-- part of it that is under way (`flying`), what one use took in the mean (`mean`, `held` ms) and the last instant promised, with the size
+-- that it was reckoned with (`line`).
 -- KEYS[1] limits the hash: sizes, uses, holds, what who wants
 -- KEYS[2] agents the sorted set of those of whom something counts, by until when at the most
 -- ARGV[1] takes JSON list, see take-own-limits.ts: the keys of each are in it, because their number varies
 -- ARGV[2] tries how often the job was sent away before
 -- ARGV[3] spread 0 to 1, at random
--- Answers { 'taken' }, { 'gone' } when the state is not here or of another run of Redis, { 'shut', ms }, { 'over', limit, size } or { 'wait', limit, used, size, ms }.
+-- Answers { 'taken' }, { 'gone' } when the state is not here or of another run of Redis, { 'shut', ms }, { 'over', limit, size, ms, 0 for no known end } or { 'wait', limit, used, size, ms }.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local takes = cjson.decode(ARGV[1])
@@ -28,9 +29,15 @@ for i, take in ipairs(takes) do
   take.size = tonumber(defined:match('^%S+ (%S+)'))
   if override then
     local set = cjson.decode(override)
-    if type(set['until']) ~= 'number' or set['until'] > now then take.size = set.size end
+    local ends = type(set['until']) == 'number' and set['until']
+    if not ends or ends > now then
+      if ends and set.size < take.size then take.largerAt = ends end
+      take.size = set.size
+    end
   end
-  if take.kind == 'tokens' and take.amount > take.size then return { 'over', take.limit, take.size } end
+  if take.kind == 'tokens' and take.amount > take.size then
+    return { 'over', take.limit, take.size, math.ceil((take.largerAt or now) - now) }
+  end
 end
 local shutUntil = math.max(tonumber(values[2] or 0), tonumber(values[3] or 0))
 if shutUntil > now then return { 'shut', math.ceil(shutUntil - now) } end
@@ -81,16 +88,20 @@ local function comeAgain(take, missing)
   else
     step = take.perMs * tonumber(seen[3] or take.amount) / take.size
   end
+  local first = due
   if tries % 3 == 0 then
     local farMs = math.max(60000, take.perMs)
-    local inLine = math.max(due, tonumber(seen[4] or 0) + step)
+    local last, size = (seen[4] or ''):match('^(%S+) (%S+)$')
+    local inLine = math.max(due, tonumber(size) == take.size and last + step or 0)
     if inLine > due + farMs then
       due = due + spread * farMs
     else
       due = inLine
-      redis.call('HSET', take.amounts, 'line', string.format('%.0f', due))
+      redis.call('HSET', take.amounts, 'line', string.format('%.0f %.0f', due, take.size))
     end
   end
+  -- By then an order has ended that made it smaller. One every 5 ms, as those are called whose limit somebody makes larger.
+  if take.largerAt then due = math.min(due, take.largerAt + 5 * math.min(10000, (due - first) / step)) end
   return math.max(1, math.ceil(due - now))
 end
 

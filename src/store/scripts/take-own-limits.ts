@@ -22,8 +22,8 @@ export type OwnReply =
   | { kind: 'gone' }
   /** Nobody is let through for so long. */
   | { kind: 'shut'; forMs: number }
-  /** More than the limit will ever allow at its present size. */
-  | { kind: 'over'; limit: string; size: number }
+  /** More than the limit will ever allow at its present size, which an order gave it for so long; 0 for no known end. */
+  | { kind: 'over'; limit: string; size: number; forMs: number }
   | { kind: 'wait'; limit: string; used: number; size: number; forMs: number };
 
 export const takeOwnLimits = defineScript({
@@ -33,7 +33,7 @@ export const takeOwnLimits = defineScript({
   reply: (raw): OwnReply => {
     const [kind, first, second, third, fourth] = raw as [OwnReply['kind'], string | number, number, number, number];
     if (kind === 'shut') return { kind, forMs: Number(first) };
-    if (kind === 'over') return { kind, limit: String(first), size: second };
+    if (kind === 'over') return { kind, limit: String(first), size: second, forMs: third };
     if (kind === 'wait') return { kind, limit: String(first), used: second, size: third, forMs: fourth };
     return { kind };
   },
