@@ -109,8 +109,9 @@ it('add, mark, clear and remove change what holds, are told with who and why, an
     'registered a33 with forum; its window is open\n',
   );
   expect(await order('add', 'a33', '--reason', 'again')).toBe(
-    'a33 was registered with forum before: only its metadata is replaced; its window is open\n',
+    'a33 was registered with forum before: a sign of life, and its metadata is replaced; its window is open\n',
   );
+  expect((await run('agents', 'forum')).stdout).toMatch(/^forum heard +a33 \S+ ago$/m);
   expect(await order('mark', 'a33', '--until', until, '--reason', 'banned')).toBe(
     `marked a33 of forum: it acts no sooner than ${until}, for all pods\n`,
   );

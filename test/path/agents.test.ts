@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, vi } from 'vitest';
 import { defineLane, defineUpstream, handle, park } from '../../src/index.ts';
 import { AgentHold } from '../../src/path/agent-hold.ts';
-import { addAgent, removeAgent } from '../../src/path/agent-orders.ts';
+import { addAgent, clearAgent, markAgent, removeAgent } from '../../src/path/agent-orders.ts';
 import { Calendar } from '../../src/store/calendar/calendar.ts';
 import { redisNow } from '../../src/store/redis-now.ts';
 import { it, type World } from '../support/world.ts';
@@ -167,6 +167,36 @@ describe('a lane with agents', () => {
     open();
     await vi.waitFor(() => expect(acts).toHaveLength(1), RETRYING);
     expect(await held()).toEqual([id, '1']);
+  });
+
+  it('acts once in an attempt, however many requests it sends', async ({ world }) => {
+    const { url, acts } = await serveActs(world);
+    const lane = lanesOf(url, ['a'], '1h');
+    const { run } = act(lane);
+    await world.pod([
+      handle(lane, {
+        async run(job, ctx) {
+          for (let n = 0; n < 3; n++) await run(job, ctx);
+        },
+      }),
+    ]);
+    const { id } = await (await world.producer()).add(lane, null);
+    await untilState(world.queue(lane), id, 'done');
+    expect(acts).toHaveLength(3);
+    expect(await world.redis.hget(world.keys.agent('forum', 'a'), 'acts')).toBe('1');
+  });
+
+  it('finds within 5 s what it was called for by a word that was lost', async ({ world }) => {
+    const { url, acts } = await serveActs(world);
+    const lane = lanesOf(url, ['a'], '1h');
+    await world.pod([act(lane)]);
+    const { orders, nowAt } = await forumOf(world, []);
+    await vi.waitFor(() => expect(world.redis.hlen(world.keys.agents('forum'))).resolves.toBe(1), RETRYING);
+    await markAgent(orders, 'a', nowAt + 3_600_000, 'r');
+    await (await world.producer()).add(lane, null);
+    const mute = { ...world.keys, agentNotice: () => `${world.prefix}:nobody` };
+    await clearAgent({ ...orders, calendar: new Calendar(world.redis, mute, 'forum', 'ann') }, 'a', 'r');
+    await vi.waitFor(() => expect(acts).toHaveLength(1), { timeout: 5_000, interval: 20 });
   });
 
   it('burns no attempt and no window when the handler sends nothing', async ({ world }) => {
