@@ -19,7 +19,7 @@ export interface AgentBookOptions extends DoorOptions {
 }
 
 export interface AgentBook {
-  /** Its window is open at once, or when it was to open where it was known before. Again: only its metadata is replaced. */
+  /** Its window is open at once, or when it was to open where it was known before. Again it is a sign of life, and replaces its metadata. */
   add(agent: string, meta?: unknown): Promise<AgentChange>;
   /** Jobs that wait for it stay parked, and say so, until it is back or they are cancelled; `waiting` says how many. */
   remove(agent: string): Promise<AgentChange>;

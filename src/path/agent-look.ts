@@ -25,6 +25,8 @@ export interface AgentSeen {
   waiting: number;
   addedAt: number | null;
   addedBy: string | null;
+  /** Whoever brought it last registered it, or did so again as a sign of life; null for one that a definition names. */
+  heardAt: number | null;
   meta: unknown;
 }
 
@@ -134,8 +136,16 @@ export async function countWaiting(
   return agents.map((_, index) => ofAgent(index).reduce((sum, count) => sum + count, 0));
 }
 
+/** As it stands beside a registered agent's name. */
+interface Entry {
+  at?: number;
+  heard?: number;
+  by?: string;
+  meta?: string;
+}
+
 function toSeen(agent: string, entry: string, state: Record<string, string>, redisAt: number): AgentSeen {
-  const { at = null, by = null, meta } = JSON.parse(entry || '{}') as { at?: number; by?: string; meta?: string };
+  const { at = null, heard = null, by = null, meta } = JSON.parse(entry || '{}') as Entry;
   const nextAt = toAt(state.next);
   const isActing = state.token !== undefined;
   const acting = { lane: state.lane ?? '', job: state.job ?? '', pod: state.pod ?? '' };
@@ -152,6 +162,7 @@ function toSeen(agent: string, entry: string, state: Record<string, string>, red
     waiting: 0,
     addedAt: at,
     addedBy: by,
+    heardAt: heard,
     meta: meta === undefined ? null : parseMeta(meta),
   };
 }

@@ -28,7 +28,7 @@ export interface AgentChange {
   upstream: string;
   agent: string;
   order: AgentOrder['what'];
-  /** False: it was registered before, and only its metadata is replaced. */
+  /** False: it was registered before; this was a sign of life, and its metadata is replaced. */
   isChanged: boolean;
   /** Instants of its window, by Redis; null where it has or had none. */
   beforeAt: number | null;

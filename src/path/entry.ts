@@ -17,7 +17,7 @@ import { DEDUPE, type Lane, MAX_PRIORITY } from './lane.ts';
 import { AS_FORM, type Feeder, toFeeding } from './owned.ts';
 
 export interface AddOptions {
-  /** On whose behalf. */
+  /** On whose behalf: in a lane that acts as agents, or whose upstream has limits by agent. */
   agent?: string | undefined;
   /** Lower runs sooner, 0 first. Default: the lane's. */
   priority?: number | undefined;
@@ -63,6 +63,11 @@ export async function toEntry(input: EntryInput): Promise<Entry> {
       const expected = `nothing: lane ${quote(lane.name)} is open, and nobody owns it`;
       throw wrongOption('LK_INPUT', `${where}as`, expected, read.as);
     }
+    if (read.agent !== undefined && !knowsAgents(lane)) {
+      const todo = "leave it out, or give the lane agent: { cooldown: '2h' }";
+      const expected = `nothing, for the jobs of lane ${quote(lane.name)} act as no agent (${todo})`;
+      throw wrongOption('LK_INPUT', `${where}agent`, expected, read.agent);
+    }
     const checked = checkPayload(lane.payload, payload);
     const intake = checked instanceof Promise ? await checked : checked;
     if (intake.ok) return make(input, read);
@@ -72,6 +77,11 @@ export async function toEntry(input: EntryInput): Promise<Entry> {
     const text = `${where}lane ${quote(lane.name)}: the payload, its schema or an option threw when it was read: ${firstLine(thrown)}`;
     throw new LanekeeperError('LK_INPUT', text, { cause: thrown });
   }
+}
+
+/** Elsewhere it would say nothing: nobody's window would be waited for, and nobody's limit would count it. */
+function knowsAgents({ agent, upstream }: Lane): boolean {
+  return agent !== undefined || upstream?.limits?.limits.some(({ byAgent }) => byAgent) === true;
 }
 
 function make(input: EntryInput, read: ReadOptions): Entry {

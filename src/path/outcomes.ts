@@ -1,7 +1,7 @@
 // What an attempt came to, as an outcome: from what the handler returned, from what it threw, from what cut it off. Nothing here
 // writes; settle does.
 
-import { classifyThrown } from '../policies/classify.ts';
+import { classifyThrown, isBan } from '../policies/classify.ts';
 import { decide } from '../policies/retry.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import type { Clock } from '../words/clock.ts';
@@ -85,7 +85,12 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
 
   function fromThrown(attempt: Attempt, thrown: unknown): Promise<Outcome> {
     const { error, askedAt } = readThrown(thrown);
-    return fromFailure(attempt, classifyThrown(thrown), error, askedAt);
+    const outcome = fromFailure(attempt, classifyThrown(thrown), error, askedAt);
+    return isBan(peek(toError(thrown), 'body')) ? outcome.then(asBan) : outcome;
+  }
+
+  function asBan(outcome: Outcome): Outcome {
+    return outcome.kind === 'park' ? { ...outcome, isBan: true } : outcome;
   }
 
   async function fromFailure(
@@ -144,7 +149,7 @@ function readThrown(thrown: unknown, isCause = false): { error: Error; askedAt: 
   return { error, askedAt: toEpochMs(peek(given, 'retryAfterAt')) };
 }
 
-function peek(error: Error, field: 'name' | 'stack' | 'message' | 'cause' | 'retryAfterAt'): unknown {
+function peek(error: Error, field: 'name' | 'stack' | 'message' | 'cause' | 'retryAfterAt' | 'body'): unknown {
   try {
     return (error as Partial<UpstreamError>)[field];
   } catch {

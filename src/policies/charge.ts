@@ -2,7 +2,7 @@
 // the agent may come again.
 
 import type { FailureClass } from '../words/failure.ts';
-import type { Outcome } from '../words/outcome.ts';
+import type { Outcome, Park } from '../words/outcome.ts';
 
 export interface ActTerms {
   readonly cooldownMs: number;
@@ -14,7 +14,7 @@ export interface Charge {
   costMs: number | null;
   /** Until then it may not act, whatever it costs. */
   untilAt: number | null;
-  source: 'policy' | 'retry-after' | 'quota';
+  source: 'policy' | 'retry-after' | 'quota' | 'ban';
   reason: string;
   /** For its recent success; null says nothing about it. */
   ok: 0 | 1 | null;
@@ -42,8 +42,12 @@ function isRefusal({ class: ofClass }: { class: FailureClass }): boolean {
 
 function heldUntil(outcome: Outcome): { untilAt: number; source: Charge['source']; reason: string } | undefined {
   if (outcome.kind !== 'park' || outcome.gate !== 'limit' || outcome.untilAt === null) return undefined;
-  const source = outcome.class === 'quota' ? 'quota' : outcome.class === 'rate-limit' ? 'retry-after' : 'policy';
-  return { untilAt: outcome.untilAt, source, reason: outcome.reason };
+  return { untilAt: outcome.untilAt, source: sourceOf(outcome), reason: outcome.reason };
+}
+
+function sourceOf({ class: ofClass, isBan }: Park): Charge['source'] {
+  if (isBan) return 'ban';
+  return ofClass === 'quota' ? 'quota' : ofClass === 'rate-limit' ? 'retry-after' : 'policy';
 }
 
 function successOf(outcome: Outcome): 0 | 1 | null {

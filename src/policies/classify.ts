@@ -14,7 +14,7 @@ export function classifyAnswer({ status, headers, body }: AnswerFacts): FailureC
   // 403 is how some APIs say 429. On other answers a remaining of 0 only says that this request was the last one allowed.
   const isLimit =
     status === 429 || (status === 403 && (isTold || headers.get('x-ratelimit-remaining')?.trim() === '0'));
-  if (status === 402 || ((status === 429 || status === 403) && speaksOfQuota(body))) return 'quota';
+  if (status === 402 || ((status === 429 || status === 403) && speaksOf(/quota/i, body))) return 'quota';
   if (isLimit) return 'rate-limit';
   if (status === 401 || status === 403 || status === 407) return 'auth';
   if (status === 404 || status === 410) return 'gone';
@@ -61,11 +61,16 @@ function readParts(thrown: unknown): { name?: unknown; code?: unknown; class?: u
   }
 }
 
-function speaksOfQuota(body: unknown): boolean {
+/** That whoever asked is shut out, and not only too early. When it may come again says the answer, or nobody does. */
+export function isBan(body: unknown): boolean {
+  return speaksOf(/\bbann?ed|suspended/i, body);
+}
+
+function speaksOf(word: RegExp, body: unknown): boolean {
   try {
     const { error, code, type } = (body ?? {}) as { error?: unknown; code?: unknown; type?: unknown };
     const inner = (error ?? {}) as { code?: unknown; type?: unknown };
-    return [error, code, type, inner.code, inner.type].some((word) => typeof word === 'string' && /quota/i.test(word));
+    return [error, code, type, inner.code, inner.type].some((text) => typeof text === 'string' && word.test(text));
   } catch {
     return false; // as in readParts: it has no parts
   }

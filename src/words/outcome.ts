@@ -11,8 +11,7 @@ export type Gate = (typeof GATES)[number];
 export type Outcome =
   | { kind: 'done'; result: unknown }
   | { kind: 'retry'; afterMs: number; class: FailureClass; error: Error }
-  /** `parks` counts those for a 429 or quota; absent for any other gate. Until null: for its owner, who was displaced. */
-  | { kind: 'park'; gate: Gate; untilAt: number | null; reason: string; class: FailureClass | null; parks?: number }
+  | Park
   | { kind: 'dead'; class: FailureClass; error: Error }
   /** By somebody's order: the job is removed, and no attempt follows. */
   | { kind: 'cancel' }
@@ -20,6 +19,19 @@ export type Outcome =
   | { kind: 'return'; why?: string }
   /** Another pod may have it by now: nothing may be settled. */
   | { kind: 'lost'; reason: string };
+
+export interface Park {
+  kind: 'park';
+  gate: Gate;
+  /** Null: for its owner, who was displaced. */
+  untilAt: number | null;
+  reason: string;
+  class: FailureClass | null;
+  /** Counts those for a 429 or quota; absent for any other gate. */
+  parks?: number;
+  /** The upstream said that the agent is banned. */
+  isBan?: boolean;
+}
 
 const ANSWER = Symbol.for('lanekeeper.answer');
 

@@ -13,6 +13,7 @@ export const forum = defineUpstream({ name: 'forum', agents: ['a1', 'a2', 'a10']
 export const free = defineUpstream({ name: 'free' });
 export const publish = defineLane({ name: 'publish', upstream: forum, agent: { cooldown: '2h' } });
 export const reply = defineLane({ name: 'reply', upstream: forum, agent: { cooldown: '10m' } });
+export const note = defineLane({ name: 'note', upstream: forum });
 export const post = defineLane({ name: 'post', upstream: free, agent: { cooldown: '2h' } });
 `;
 
@@ -108,8 +109,9 @@ it('add, mark, clear and remove change what holds, are told with who and why, an
     'registered a33 with forum; its window is open\n',
   );
   expect(await order('add', 'a33', '--reason', 'again')).toBe(
-    'a33 was registered with forum before: only its metadata is replaced; its window is open\n',
+    'a33 was registered with forum before: a sign of life, and its metadata is replaced; its window is open\n',
   );
+  expect((await run('agents', 'forum')).stdout).toMatch(/^forum heard +a33 \S+ ago$/m);
   expect(await order('mark', 'a33', '--until', until, '--reason', 'banned')).toBe(
     `marked a33 of forum: it acts no sooner than ${until}, for all pods\n`,
   );
@@ -188,6 +190,11 @@ it('what is wrong is refused in one line, by name, and changes nothing', async (
       'add publish {} --agent a9',
       1,
       /upstream "forum" has no agent "a9": expected one of a1, a2, a10; .* \(LK_UNKNOWN/,
+    ],
+    [
+      'add note {} --agent a1',
+      1,
+      /agent: expected nothing, for the jobs of lane "note" act as no agent \(leave it out, or .*, got "a1" \(LK_INPUT/,
     ],
   ];
   for (const [line, code, said] of cases) {

@@ -31,6 +31,7 @@ runFaults(
     ['SCRIPT FLUSH', redisLost.scriptsFlushed()],
     ['clocks an hour off', shifted()],
     ['twin: what the dead held costs nothing', killed('onTheWire', ['forgiving'])],
+    ['twin: nobody says that something goes out', killed('onTheWire', ['unsaid'])],
     ['twin: nobody looks for the dead', killed('before', ['patient'])],
     ['twin: nobody tells what it knows', redisLost.keysLost(['untold'])],
     ['twin: nobody tells what Redis lost in a crash', tryAgain(redisLost.restarted(['untold']))],

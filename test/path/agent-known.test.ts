@@ -1,7 +1,7 @@
 // Jobs for agents of whom nobody has heard are refused before anything is written; all others are taken.
 
 import { describe, expect, vi } from 'vitest';
-import { defineLane } from '../../src/index.ts';
+import { defineLane, defineUpstream } from '../../src/index.ts';
 import { findUnknownAgents } from '../../src/path/agent-known.ts';
 import { addAgent, removeAgent } from '../../src/path/agent-orders.ts';
 import type { Entry } from '../../src/path/entry.ts';
@@ -49,10 +49,29 @@ describe('a job for an agent', () => {
     );
   });
 
-  it('of a lane that acts as nobody is taken: there it is a label', async ({ world }) => {
-    const { upstream } = await forumOf(world, []);
-    const plain = defineLane({ name: 'plain', upstream });
-    expect(await (await world.producer()).add(plain, null, { agent: 'whoever' })).toMatchObject({ state: 'waiting' });
+  it('of a lane that acts as nobody is refused, says what to do, and writes nothing', async ({ world }) => {
+    const { upstream } = await forumOf(world);
+    const producer = await world.producer();
+    const said =
+      'agent: expected nothing, for the jobs of lane "plain" act as no agent (leave it out, or give the lane agent: { cooldown: \'2h\' }), got "a1"';
+    for (const lane of [defineLane({ name: 'plain' }), defineLane({ name: 'plain', upstream })]) {
+      const before = await keysOf(world);
+      const refused = { code: 'LK_INPUT', message: said };
+      expect(await rejection(producer.add(lane, null, { agent: 'a1' }))).toMatchObject(refused);
+      const list = [{ payload: null }, { payload: null, agent: 'a1' }];
+      expect(await rejection(producer.addMany(lane, list))).toMatchObject({
+        code: 'LK_INPUT',
+        message: `1 of 2 items refused, none added: [1] ${said}`,
+      });
+      expect(await keysOf(world)).toEqual(before);
+      expect(await producer.add(lane, null)).toMatchObject({ state: 'waiting' });
+    }
+  });
+
+  it('of a lane that acts as nobody is taken where the upstream has limits by agent', async ({ world }) => {
+    const upstream = defineUpstream({ name: 'api', limits: [{ concurrent: 8 }, { concurrent: 1, by: 'agent' }] });
+    const lane = defineLane({ name: 'plain', upstream });
+    expect(await (await world.producer()).add(lane, null, { agent: 'whoever' })).toMatchObject({ state: 'waiting' });
   });
 
   it('that has left is the same job as before under its key, and a new one is refused', async ({ world }) => {

@@ -1,9 +1,11 @@
 // What is seen of an upstream's agents: who may act when and why, who acts on what, and who waits for whom.
 
-import { describe, expect } from 'vitest';
+import { describe, expect, vi } from 'vitest';
 import { addAgent, markAgent, removeAgent } from '../../src/path/agent-orders.ts';
+import { redisNow } from '../../src/store/redis-now.ts';
 import { it } from '../support/world.ts';
 import { forumOf, HOUR } from './forum.ts';
+import { RETRYING } from './looking.ts';
 
 describe('an upstream', () => {
   it('of which nobody has heard has no agents but those its definition names, and is not made by a look', async ({
@@ -90,6 +92,23 @@ describe('an agent', () => {
     const [seen] = (await look()).agents;
     expect(seen).toMatchObject({ agent: 'svc@1', addedBy: 'ann@desk', addedAt: expect.any(Number) });
     expect(seen?.meta).toEqual(meta);
+  });
+
+  it('says when it was heard of last, and since when it is there; of one that a definition names nobody says so', async ({
+    world,
+  }) => {
+    const { look, orders, register } = await forumOf(world, ['a1']);
+    await register();
+    const heard = async () => (await look()).agents.map(({ agent, addedAt, heardAt }) => [agent, addedAt, heardAt]);
+    await addAgent(orders, 'svc', undefined);
+    const [ours, first] = await heard();
+    expect(ours).toEqual(['a1', expect.any(Number), null]);
+    expect(first?.[2]).toBe(first?.[1]);
+    await vi.waitFor(async () => expect(await redisNow(world.redis)).toBeGreaterThan(Number(first?.[2])), RETRYING);
+    await addAgent(orders, 'svc', undefined);
+    const [, again] = await heard();
+    expect(again?.[1]).toBe(first?.[1]);
+    expect(again?.[2]).toBeGreaterThan(first?.[1] as number);
   });
 });
 

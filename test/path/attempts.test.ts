@@ -4,7 +4,7 @@ import { describe, expect, vi } from 'vitest';
 import { type Context, defineLane, handle, park, retry } from '../../src/index.ts';
 import type { Events } from '../../src/words/events.ts';
 import { it } from '../support/world.ts';
-import { gate, RETRYING, rejection, untilState } from './looking.ts';
+import { gate, plainQueue, RETRYING, rejection, untilState } from './looking.ts';
 
 describe('a job that fails', () => {
   it('is tried again after each step of the backoff, never sooner, until the attempts are used', async ({ world }) => {
@@ -137,7 +137,7 @@ describe('what is told', () => {
       handle(lane, { run: ({ attempt }) => (attempt === 1 ? Promise.reject(new Error('first')) : 'ok') }),
     ]);
     const seen = world.record(pod);
-    const { id } = await (await world.producer()).add(lane, null, { agent: 'a01' });
+    const { id } = await plainQueue(world, lane).add('x', { lk: 1, payload: null, agent: 'a01' });
     const ends = () =>
       seen.filter(({ name }) => name === 'attempt.finished').map(({ data }) => data as Events['attempt.finished']);
     await vi.waitFor(() => expect(ends()).toHaveLength(2), RETRYING);

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check';
 import { describe, expect } from 'vitest';
-import { defineLane, type Lane, type Producer } from '../../src/index.ts';
+import { defineLane, defineUpstream, type Lane, type Producer } from '../../src/index.ts';
 import { listJobs } from '../../src/path/inspect.ts';
 import { it, type World } from '../support/world.ts';
 
@@ -19,20 +19,22 @@ type Sameness = (wanted: Wanted) => string | undefined;
 
 const ofContent = ({ payload: { a, b }, agent }: Wanted) => JSON.stringify([a, b ?? null, agent ?? null]);
 const byKey: Sameness = ({ key }) => (key === undefined ? undefined : `key ${key}`);
+const upstream = defineUpstream({ name: 'api', limits: [{ concurrent: 1, by: 'agent' }] });
 const rules: Record<string, { lane: Lane; sameness: Sameness }> = {
-  key: { lane: defineLane({ name: 'by-key' }), sameness: byKey },
+  key: { lane: defineLane({ name: 'by-key', upstream }), sameness: byKey },
   content: {
-    lane: defineLane({ name: 'by-content', dedupe: 'content' }),
+    lane: defineLane({ name: 'by-content', upstream, dedupe: 'content' }),
     sameness: (wanted) => byKey(wanted) ?? ofContent(wanted),
   },
   "the lane's word": {
     lane: defineLane({
       name: 'by-word',
+      upstream,
       dedupe: { by: (payload) => `a${(payload as Wanted['payload']).a}`, for: '1h' },
     }),
     sameness: (wanted) => byKey(wanted) ?? `a${wanted.payload.a}`,
   },
-  nothing: { lane: defineLane({ name: 'by-nothing', dedupe: false }), sameness: () => undefined },
+  nothing: { lane: defineLane({ name: 'by-nothing', upstream, dedupe: false }), sameness: () => undefined },
 };
 
 const wanted: fc.Arbitrary<Wanted> = fc.record(

@@ -3,7 +3,7 @@
 
 import { describe, expect, vi } from 'vitest';
 import { z } from 'zod';
-import { dead, defineLane, handle, type Producer } from '../../src/index.ts';
+import { dead, defineLane, defineUpstream, handle, type Producer } from '../../src/index.ts';
 import { cancelJob } from '../../src/path/cancel.ts';
 import { dropDead } from '../../src/path/dead-letters.ts';
 import { listJobs, showJob } from '../../src/path/inspect.ts';
@@ -13,7 +13,9 @@ import { BY_ANN, gate, RETRYING, rejection, untilState } from './looking.ts';
 
 const open = defineLane({ name: 'open' });
 const loose = defineLane({ name: 'loose', dedupe: false });
-const content = defineLane({ name: 'content', dedupe: 'content' });
+/** An agent is part of what a job is where it means something. */
+const upstream = defineUpstream({ name: 'api', limits: [{ concurrent: 1, by: 'agent' }] });
+const content = defineLane({ name: 'content', upstream, dedupe: 'content' });
 
 const standing = async (world: World, lane: Lane) => (await listJobs(world.queue(lane), ['waiting'], 1_000)).length;
 
@@ -72,6 +74,7 @@ describe('a key', () => {
 
   it('with another payload or agent is refused and writes nothing', async ({ world }) => {
     const producer = await world.producer();
+    const open = defineLane({ name: 'open', upstream });
     const { id } = await producer.add(open, { a: 1, b: 2 }, { key: 'k' });
     for (const [payload, agent] of [[{ a: 2, b: 2 }], [{}], [null], [{ a: 1, b: 2 }, 'a01']] as const) {
       const refused = await rejection(producer.add(open, payload, { key: 'k', agent }));

@@ -1,7 +1,7 @@
 // ctx.add: the next lane gets each job once, however often the attempt that adds it runs, and remembers where it came from.
 
 import { describe, expect } from 'vitest';
-import { type Context, defineLane, handle } from '../../src/index.ts';
+import { type Context, defineLane, defineUpstream, handle } from '../../src/index.ts';
 import { listJobs } from '../../src/path/inspect.ts';
 import type { Lane } from '../../src/path/lane.ts';
 import { it, type World } from '../support/world.ts';
@@ -9,9 +9,10 @@ import { untilState } from './looking.ts';
 
 const retry = { attempts: 3, backoff: [0], jitter: 0 };
 const from = defineLane({ name: 'from', retry });
-const next = defineLane({ name: 'next' });
-const loose = defineLane({ name: 'loose', dedupe: false });
-const content = defineLane({ name: 'content', dedupe: 'content' });
+const upstream = defineUpstream({ name: 'api', limits: [{ concurrent: 1, by: 'agent' }] });
+const next = defineLane({ name: 'next', upstream });
+const loose = defineLane({ name: 'loose', upstream, dedupe: false });
+const content = defineLane({ name: 'content', upstream, dedupe: 'content' });
 
 async function runOnce(world: World, run: (ctx: Context, attempt: number) => unknown) {
   await world.pod([handle(from, { run: ({ attempt }, ctx) => run(ctx, attempt) })]);

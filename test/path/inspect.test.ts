@@ -5,7 +5,7 @@ import { dead, defineLane, handle, type Lane, park, UpstreamError } from '../../
 import { countJobs, explainJob, isJobState, listJobs, showJob } from '../../src/path/inspect.ts';
 import { JOB_STATES, type JobState } from '../../src/path/job-state.ts';
 import { it, type World } from '../support/world.ts';
-import { gate, RETRYING, rejection, tick, untilState } from './looking.ts';
+import { gate, plainQueue, RETRYING, rejection, tick, untilState } from './looking.ts';
 
 const AT = Date.UTC(2040, 0, 1);
 const lane = defineLane({ name: 'looks', retry: { attempts: 2, backoff: ['1h'], jitter: 0 }, concurrency: 8 });
@@ -27,8 +27,9 @@ async function everyState(world: World) {
     }),
   ]);
   const ids: Record<string, string> = {};
+  const plain = plainQueue(world, lane);
   for (const kind of ['active', 'parked', 'limited', 'retry', 'dead', 'done']) {
-    ids[kind] = (await producer.add(lane, kind, { agent: 'a01' })).id;
+    ids[kind] = (await plain.add('x', { lk: 1, payload: kind, agent: 'a01' })).id as string;
   }
   ids.scheduled = (await producer.add(lane, 'scheduled', { at: AT })).id;
   const states: Record<string, JobState> = {

@@ -8,7 +8,7 @@ import type { LaneQueue } from '../../src/store/lane-queue.ts';
 import type { FailureClass } from '../../src/words/failure.ts';
 import { it } from '../support/world.ts';
 import { bury, letterId } from './letter-flood.ts';
-import { untilState } from './looking.ts';
+import { plainQueue, untilState } from './looking.ts';
 
 const lane = defineLane({ name: 'letters', retry: { attempts: 2, backoff: [0], jitter: 0 } });
 
@@ -28,7 +28,8 @@ describe('an exported letter', () => {
     };
     await world.pod([handle(lane, { run })]);
     const payload = { title: 'T', createdAt: 1_700_000_000_000 };
-    const { id } = await (await world.producer()).add(lane, payload, { agent: 'a01', key: 'order-7' });
+    const plain = await plainQueue(world, lane).add('x', { lk: 1, payload, agent: 'a01', key: 'order-7' });
+    const id = plain.id as string;
     await untilState(queue, id, 'dead');
     const [record, ...others] = await all(queue);
     expect(others).toEqual([]);

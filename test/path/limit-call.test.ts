@@ -25,7 +25,8 @@ async function full(world: World, { limits, tokens, knowsLanes = true }: Given) 
   await world.pod([handle(lane, { run })]);
   const queue = world.queue(lane);
   const producer = await world.producer();
-  const add = async (payload: string) => (await producer.add(lane, payload, { agent: 'a01' })).id;
+  const agent = limits.some(({ by }) => by) ? 'a01' : undefined;
+  const add = async (payload: string) => (await producer.add(lane, payload, { agent })).id;
   const queues = knowsLanes ? [queue] : [];
   return { queue, add, order: { redis, keys, upstream, queues, lanes: [], who: 'ann', reason: 'r' } };
 }

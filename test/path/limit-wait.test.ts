@@ -8,7 +8,7 @@ import { ownUses } from '../store/own-uses.ts';
 import { it, type World } from '../support/world.ts';
 import { BY_AGENT, COUNT, type Limited, limit, limitedUpstream, SLOTS, withLimits } from './limited-upstream.ts';
 
-const lane = defineLane({ name: 'publish', upstream: withLimits(defineUpstream({ name: 'forum' }), SLOTS) });
+const lane = defineLane({ name: 'publish', upstream: withLimits(defineUpstream({ name: 'forum' }), SLOTS, BY_AGENT) });
 
 async function waiting(
   world: World,

@@ -6,7 +6,7 @@ import { cancelJob } from '../../src/path/cancel.ts';
 import { listDead, replayDead, showDead } from '../../src/path/dead-letters.ts';
 import { listJobs, showJob } from '../../src/path/inspect.ts';
 import { it } from '../support/world.ts';
-import { BY_ANN, gate, keysOf, rejection, tick, untilState } from './looking.ts';
+import { BY_ANN, gate, keysOf, plainQueue, rejection, tick, untilState } from './looking.ts';
 
 const lane = defineLane({ name: 'orders', retry: { attempts: 2, backoff: [0], jitter: 0 } });
 
@@ -113,7 +113,8 @@ describe('a replay', () => {
       return 'ran';
     };
     await world.pod([handle(lane, { run })]);
-    const { id } = await (await world.producer()).add(lane, { a: 1 }, { agent: 'a01', key: 'k' });
+    const plain = await plainQueue(world, lane).add('x', { lk: 1, payload: { a: 1 }, agent: 'a01', key: 'k' });
+    const id = plain.id as string;
     await untilState(queue, id, 'dead');
     expect(await replayDead(queue, id, BY_ANN), 'it answers the letter as it was').toMatchObject({
       state: 'dead',

@@ -37,10 +37,12 @@ async function storm(
 ) {
   const { sim, url } = await simulator(world, behaviour);
   const lane = defineLane({ name: 'act', upstream: await knownUpstream(world, url, limits), concurrency: 8 });
+  // A twin's pods have no limit by agent; whoever adds knows of one.
+  const fed = defineLane({ name: 'act', upstream: await knownUpstream(world, url, [{ concurrent: 1, by: 'agent' }]) });
   const producer = await world.producer();
   const agents = ['a01', 'a02', 'a03'];
   await producer.addMany(
-    lane,
+    fed,
     Array.from({ length: each * 3 }, (_, n) => ({ payload: n, agent: agents[n % 3] as string })),
   );
   const handler = handle(lane, { run: ({ agent }, ctx) => acts(agent, ctx, requests) });

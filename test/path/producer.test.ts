@@ -2,18 +2,20 @@
 
 import { describe, expect, vi } from 'vitest';
 import { z } from 'zod';
-import { defineLane, handle, type Producer } from '../../src/index.ts';
+import { defineLane, defineUpstream, handle, type Producer } from '../../src/index.ts';
 import { showJob } from '../../src/path/inspect.ts';
 import { it } from '../support/world.ts';
 import { keysOf, rejection, untilState } from './looking.ts';
 
 const lane = defineLane({ name: 'intake', payload: z.object({ n: z.number() }) });
 const open = defineLane({ name: 'open' });
+const api = defineUpstream({ name: 'api', limits: [{ concurrent: 1, by: 'agent' }] });
 
 describe('a job that is added', () => {
   it('stands in the lane as it was given, and its id, state and start are told', async ({ world }) => {
     const producer = await world.producer();
     const at = Date.UTC(2040, 0, 1);
+    const lane = defineLane({ name: 'intake', upstream: api, payload: z.object({ n: z.number() }) });
     const now = await producer.add(lane, { n: 1 }, { agent: 'a01', priority: 3, key: 'order-7' });
     const later = await producer.add(lane, { n: 2 }, { at: new Date(at) });
     expect(now).toEqual({ id: expect.stringMatching(/^j/), state: 'waiting', startsAt: null, isRepeat: false });

@@ -56,6 +56,24 @@ describe('a job for any agent', () => {
     expect(await why(world, publish, second?.id ?? '')).toMatchObject({ place: 2, untilAt: nowAt + 3 * HOUR });
   });
 
+  it('starts as soon as an add says, by line and calendar: as the next to open, then a cooldown later', async ({
+    world,
+  }) => {
+    const { publish, register, orders, nowAt } = await forumOf(world, ['a1', 'a2']);
+    await register();
+    await markAgent(orders, 'a1', nowAt + 3 * HOUR, 'r');
+    await markAgent(orders, 'a2', nowAt + 2 * HOUR, 'r');
+    const producer = await world.producer();
+    const startsAt = async (agent?: string) => ((await producer.add(publish, null, { agent })).startsAt ?? 0) - nowAt;
+    expect([await startsAt(), await startsAt(), await startsAt(), await startsAt()]).toEqual([
+      2 * HOUR,
+      3 * HOUR,
+      4 * HOUR,
+      5 * HOUR,
+    ]);
+    expect([await startsAt('a1'), await startsAt('a1')]).toEqual([3 * HOUR, 5 * HOUR]);
+  });
+
   it('says so when all agents act, and when nobody runs its lane', async ({ world }) => {
     const { publish, register, acts } = await forumOf(world, ['a1', 'a2']);
     await register();

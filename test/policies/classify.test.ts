@@ -3,8 +3,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { classifyAnswer, classifyThrown } from '../../src/policies/classify.ts';
+import { classifyAnswer, classifyThrown, isBan } from '../../src/policies/classify.ts';
 import { FAILURE_CLASSES, UpstreamError } from '../../src/words/failure.ts';
+
+it.each([
+  [{ error: { code: 'banned' } }, true],
+  [{ code: 'account_suspended' }, true],
+  [{ error: 'Banned for a day' }, true],
+  [{ error: { code: 'cooldown', message: 'or you are banned' } }, false],
+  [{ code: 'urbane' }, false],
+  ['banned', false],
+  [null, false],
+])('an answer with the body %j is a ban: %s', (body, expected) => {
+  expect(isBan(body)).toBe(expected);
+});
 
 describe('an answer', () => {
   it.each([

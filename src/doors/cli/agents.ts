@@ -217,9 +217,21 @@ function toFacts({ upstream, agents, lanes, absent, closedUntilAt, pods, seenAt 
         ? ''
         : `what was known of its agents was lost, or nothing is known yet: nobody acts for ${formatDuration(closedUntilAt - seenAt)} more`,
     ],
+    [`${upstream} heard`, sayHeard(agents, seenAt)],
     [`${upstream} pods`, pods > 0 || agents.length === 0 ? '' : 'none looks after them: no window is used'],
     [`${upstream} more`, agents.length > MAX_AGENTS ? `${agents.length - MAX_AGENTS} agents: --json has all` : ''],
   ];
+}
+
+/** Of those whose services say again and again that they are there: the longest silent first. */
+function sayHeard(agents: readonly AgentSeen[], nowAt: number): string {
+  const heard = agents.flatMap(({ agent, addedAt, heardAt }) =>
+    heardAt !== null && heardAt > (addedAt ?? heardAt) ? [{ agent, heardAt }] : [],
+  );
+  heard.sort((a, b) => a.heardAt - b.heardAt);
+  const shown = heard.slice(0, MAX_NAMES);
+  const more = heard.length > MAX_NAMES ? ` and ${heard.length - MAX_NAMES} more` : '';
+  return `${shown.map(({ agent, heardAt }) => `${agent} ${formatDuration(Math.max(0, nowAt - heardAt))} ago`).join(', ')}${more}`;
 }
 
 function sayMissing({ agent, waiting }: AgentsSeen['absent'][number], upstream: string): string {
@@ -244,7 +256,7 @@ function sayChange(change: AgentChange): string {
     case 'add':
       return isChanged
         ? `registered ${agent} with ${upstream}; ${opens}`
-        : `${agent} was registered with ${upstream} before: only its metadata is replaced; ${opens}`;
+        : `${agent} was registered with ${upstream} before: a sign of life, and its metadata is replaced; ${opens}`;
     case 'remove':
       return [
         `removed ${agent} from ${upstream}`,

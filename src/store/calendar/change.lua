@@ -15,7 +15,9 @@ local told = cjson.encode({ upstream = order.upstream, agent = agent, order = or
 local isActing = call('HEXISTS', stateKey(agent), 'token') == 1
 if order.what == 'add' then
   call('SREM', U .. 'agents-removed', agent)
-  call('HSET', agents, agent, cjson.encode({ at = math.floor(now), by = order.by, meta = order.meta }))
+  -- Again it is a sign of life.
+  local first = isThere and cjson.decode(call('HGET', agents, agent)).at or math.floor(now)
+  call('HSET', agents, agent, cjson.encode({ at = first, heard = math.floor(now), by = order.by, meta = order.meta }))
   if isThere then return { 'known' } end
   call('PERSIST', stateKey(agent))
   call('HSETNX', stateKey(agent), 'next', text(now))

@@ -24,7 +24,7 @@ export const AGENTS = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'a8'];
 export const COOLDOWN_MS = 1_000;
 
 /** Ways in which a pod forgets a protection: see careless.js. */
-export type Careless = 'own-clock' | 'patient' | 'forgiving' | 'sleepy' | 'untold' | 'unscripted';
+export type Careless = 'own-clock' | 'patient' | 'forgiving' | 'sleepy' | 'unsaid' | 'untold' | 'unscripted';
 
 export interface PodPlan {
   careless?: readonly Careless[];

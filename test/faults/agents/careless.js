@@ -31,6 +31,13 @@ const OTHERS = {
       return sendCommand.call(this, command, ...more);
     };
   },
+  /** Never says that something is about to go out. */
+  unsaid() {
+    const { sent } = Calendar.prototype;
+    Calendar.prototype.sent = function (agent, token) {
+      return sent.call(this, agent, token, false);
+    };
+  },
   /** After a loss it says nothing of what it knows, as if it had just started. */
   untold() {
     const { register } = Calendar.prototype;

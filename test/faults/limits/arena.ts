@@ -219,7 +219,7 @@ async function openArena(terms: LimitTerms, driver: LimitDriverName, defer: Defe
 }
 
 /** The pods' definitions say the rest. */
-const limited = defineUpstream({ name: 'limited' });
+const limited = defineUpstream({ name: 'limited', limits: [{ concurrent: 1, by: 'agent' }] });
 const LANES: Record<LaneName, Lane> = {
   alpha: defineLane({ name: 'alpha', upstream: limited }),
   beta: defineLane({ name: 'beta', upstream: limited }),

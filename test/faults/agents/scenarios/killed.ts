@@ -15,13 +15,13 @@ const WHERE = {
   after: { latency: '20ms', work: { dawdle: 'after' }, cooldownMs: 18_000 },
 } satisfies Record<string, Terms & { work: Work }>;
 
-/** `careless`: those that live on. */
+/** `careless`: every pod. */
 export function killed(where: keyof typeof WHERE, careless: readonly Careless[] = []) {
   const { work, ...terms } = WHERE[where];
   const fault = careless.length > 0 ? `killed, ${where}, ${careless}` : `killed, ${where}`;
   return (options: FaultOptions): Promise<AgentEvidence> =>
     inAgentArena(fault, options, terms, async (arena, evidence) => {
-      const victim = await arena.startPod('victim');
+      const victim = await arena.startPod('victim', { careless });
       const first = new Set(await arena.addToEach('alpha', work));
       await until('the victim has every agent', 20_000, async () => (await arena.actingCount()) === AGENTS.length);
       if (where !== 'before')
