@@ -122,8 +122,8 @@ export interface Events {
   'lane.taken': OwnerRef & { isSame: boolean; isForced: boolean; from: string | null };
   /** `why` is the reason for that; `reason` the one it was taken for. */
   'lane.released': OwnerRef & { why: string };
-  /** Its term ran out, or its holder died. Told once, by whoever sees it first. */
-  'lane.expired': OwnerRef;
+  /** Its term is over; `isHold`: its holder, who renewed it, died. Told once, by whoever sees it first. */
+  'lane.expired': OwnerRef & { isHold: boolean };
   /** Of the owner it was taken from by force; `to` is who took it, `jobs` how many of its attempts were stopped. */
   'lane.displaced': OwnerRef & { to: string; why: string; jobs: number };
   /** This pod is the one that runs it, or plays that part for the fleet. `fromPod` is the last that did. */
