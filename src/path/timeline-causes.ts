@@ -57,6 +57,12 @@ const RULES: Readonly<Record<string, Rule>> = {
     forMs: lasting('forMs', 5_000),
     say: (line) => `the lost limits of ${line.upstream}`,
   },
+  'limit.begun': {
+    effects: ['park:limit', ...STARVED],
+    by: 'tag',
+    forMs: lasting('forMs', 5_000),
+    say: (line) => `the limits of ${line.upstream} that begin to count`,
+  },
   'agents.lost': {
     effects: ['park:cooldown', ...STARVED],
     by: 'tag',

@@ -72,10 +72,8 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally' | ((line: Timelin
   'limit.drift': trouble(
     (l) => `pods define limit ${text(l, 'limit')} of ${upstream(l)} differently; the stricter holds`,
   ),
-  'limit.lost': trouble(
-    (l) =>
-      `what counts towards the limits of ${upstream(l)} is lost, or not known yet: nothing goes for ${ms(l, 'forMs')}`,
-  ),
+  'limit.begun': news((l) => `nothing goes to ${upstream(l)} for ${ms(l, 'forMs')}, to be sure: ${why(l)}`),
+  'limit.lost': trouble((l) => `nothing goes to ${upstream(l)} for ${ms(l, 'forMs')}: ${why(l)}`),
   'agents.lost': trouble(
     (l) => `what was known of the agents of ${upstream(l)} is lost: none acts until it is surely in order`,
   ),
