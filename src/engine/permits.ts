@@ -8,6 +8,7 @@ import { createOwnLimits } from '../path/own-limits.ts';
 import { PermitDesk } from '../path/permit-desk.ts';
 import type { Redis } from '../store/connect.ts';
 import { openBottleneckDriver } from '../store/limit-bottleneck.ts';
+import type { LimitsShut } from '../store/limit-driver.ts';
 import { openScriptDriver } from '../store/limit-scripts.ts';
 import type { Notices } from '../store/notices.ts';
 import { openOwnLimits } from '../store/own-limit-scripts.ts';
@@ -40,20 +41,18 @@ export function createPermits({ pod, redis, redisUrl, notices, keys, clock, even
   function open({ name, limits: plan }: NonNullable<Lane['upstream']>) {
     if (!plan) return undefined;
     const onDrift = (differ: Differ) => events.emit('limit.drift', { upstream: name, ...differ });
-    const shared = { keys, tag: name, pod, plan, onDrift };
+    const onShut = ({ isLost, ...shut }: LimitsShut) => {
+      if (isLost) events.emit('limit.lost', { upstream: name, ...shut });
+      else events.emit('limit.begun', { upstream: name, ...shut });
+    };
+    const shared = { keys, tag: name, pod, plan, onDrift, onShut };
     if (plan.driver === 'bottleneck') {
       const onError = (error: Error) =>
         events.emit('redis.failing', { what: `limit ${name} with bottleneck`, reason: error.message });
       const driver = openBottleneckDriver({ ...shared, redisUrl, clock, onError });
       return { permits: new PermitDesk({ upstream: name, driver, clock, events }), own: undefined };
     }
-    const driver = openScriptDriver({
-      ...shared,
-      redis,
-      notices,
-      onLost: (forMs) =>
-        events.emit('limit.lost', { upstream: name, forMs, reason: 'nothing was known of what counts towards them' }),
-    });
+    const driver = openScriptDriver({ ...shared, redis, notices });
     const permits = new PermitDesk({ upstream: name, driver, clock, events });
     const own = openOwnLimits({ redis, keys, tag: name, driver });
     return { permits, own: new OwnDesk({ pod, own, shut: (forMs) => permits.shut(forMs), clock, events }) };

@@ -5,6 +5,7 @@ import { formatDuration } from '../words/duration.ts';
 import { type Incident, PRELUDE_MS, sumOf } from './incident.ts';
 import type { Ordered } from './incident-orders.ts';
 import { numberOf, type TimelineLine, textOf } from './timeline-line.ts';
+import { BESIDE_MS } from './timeline-order.ts';
 
 export interface Hypothesis {
   name: string;
@@ -27,11 +28,11 @@ interface Facts {
   total: number;
   done: number;
   counts(what: string): number;
-  /** Orders before the first sign, or at it. */
+  /** Orders before the first sign, or in the same moment. */
   before: Ordered[];
 }
 
-const OWNERS = ['lane.taken', 'lane.displaced', 'lane.released', 'lane.expired'];
+const OWNERS = ['lane.taken', 'lane.displaced', 'lane.released'];
 const isMore = (line: TimelineLine) =>
   (numberOf(line, 'after') ?? 0) > (numberOf(line, 'before') ?? Number.POSITIVE_INFINITY);
 const isLess = (line: TimelineLine) =>
@@ -207,6 +208,17 @@ const PATTERNS: readonly Pattern[] = [
     },
   },
   {
+    name: 'left-behind',
+    says: 'a term was over before the work that was fed in it',
+    next: "take the lane again as that owner, or adopt or drop what lies aside ('lanekeeper owner LANE adopt|drop --of AS')",
+    find({ incident, counts }) {
+      const term = incident.samples.get('lane.expired');
+      const aside = incident.open.filter(({ what }) => what === 'jobs.displaced');
+      if (!term || counts('jobs.displaced') === 0 || aside.length === 0) return undefined;
+      return [`the term of ${textOf(term, 'as')} (${textOf(term, 'by')}) ended`, ...aside.map(({ text }) => text)];
+    },
+  },
+  {
     name: 'too-much-work',
     says: 'more work comes than the lane can do',
     next: 'see who adds it; more pods or a higher limit if the upstream allows',
@@ -239,7 +251,7 @@ export function findHypotheses(incident: Incident): Hypothesis[] {
     total: incident.lanes.reduce((sum, { attempts }) => sum + attempts, 0),
     done: incident.lanes.reduce((sum, { done }) => sum + done, 0),
     counts: (what) => incident.counts.get(what) ?? 0,
-    before: incident.orders.filter(({ line }) => line.at <= firstAt + 1_000),
+    before: incident.orders.filter(({ line }) => line.at <= firstAt + BESIDE_MS),
   };
   return PATTERNS.flatMap(({ name, says, next, find }) => {
     const evidence = find(facts)?.filter((one) => one !== null);

@@ -73,8 +73,13 @@ const ENDS: Readonly<Record<string, string>> = {
   'redis.roomy': 'redis.full',
   'limit.released': 'limit.held',
   'limit.reset': 'limit.set',
+  'jobs.returned': 'jobs.displaced',
+  'jobs.adopted': 'jobs.displaced',
+  'jobs.dropped': 'jobs.displaced',
 };
 const BEGINS = new Set(Object.values(ENDS));
+/** As somebody ordered it: it may stay so for weeks, in which there are incidents and calm. */
+const MEANT = new Set(['limit.set', 'jobs.displaced']);
 
 export class IncidentFold {
   #state = emptyState();
@@ -83,6 +88,8 @@ export class IncidentFold {
   readonly #signs = new Map<string, TimelineLine[]>();
   readonly #rates = new Map<string, { minute: number; done: number }[]>();
   readonly #orders = new IncidentOrders();
+  /** Lanes whose owner's term ended by itself, and nobody has answered for what it left. */
+  readonly #expired = new Set<string>();
   /** The kinds of the minutes before a first sign, which belong to it. */
   #prelude: TimelineLine[] = [];
   #firstAt: number | undefined;
@@ -148,23 +155,32 @@ export class IncidentFold {
     this.#noteOpen(line, phrase.say(line));
     if (phrase.kind === 'order')
       this.#orders.add(line, phrase.say(line), (this.#state.first?.at ?? line.at) - PRELUDE_MS);
-    if (phrase.kind === 'trouble' && line.what !== 'journal.gap') this.#trouble(line, line.at);
+    const isTrouble = this.#isLeftBehind(line) || (phrase.kind === 'trouble' && line.what !== 'journal.gap');
+    if (isTrouble) this.#trouble(line, line.at);
     if (this.#state.first === null) {
       this.#prelude = this.#prelude.filter(({ at }) => at >= line.at - PRELUDE_MS).slice(-MAX_KINDS);
       this.#prelude.push(line);
       return;
     }
-    this.#reach(line);
+    this.#reach(line, isTrouble);
+  }
+
+  /** A term that ends is every day; that its owner's jobs then lie aside because another has the lane, nobody ordered. */
+  #isLeftBehind(line: TimelineLine): boolean {
+    const lane = textOf(line, 'lane');
+    const lanes = namesOf(line, 'lanes').concat(lane ?? []);
+    if (line.what === 'lane.displaced' || line.what === 'lane.released')
+      for (const one of lanes) this.#expired.delete(one);
+    if (line.what === 'lane.expired' && this.#expired.size < MAX_LANES) for (const one of lanes) this.#expired.add(one);
+    return line.what === 'jobs.displaced' && lane !== null && this.#expired.delete(lane);
   }
 
   /** What an entry adds to the reach of the incident. */
-  #reach(line: TimelineLine): void {
+  #reach(line: TimelineLine, isTrouble = false): void {
     const { counts, samples, jobs, agents, pods, stalls } = this.#state;
     count(counts, line.what);
     sample(samples, line.what, line);
     const lane = textOf(line, 'lane');
-    const kind = phraseOf(line);
-    const isTrouble = kind !== 'tally' && kind.kind === 'trouble';
     if (line.what === 'journal.gap') this.#state.hasGap = true;
     if (line.what === 'lane.overdue') this.#state.dueMs = numberOf(line, 'dueMs');
     if (line.what === 'agent.ordered' && (line.order === 'mark' || line.order === 'remove'))
@@ -200,7 +216,7 @@ export class IncidentFold {
   /** What is paused, held or overdue is no calm, however still it is. */
   #isCalm(at: number): boolean {
     return [...this.#open.values()].every(
-      ({ what, untilAt }) => what === 'limit.set' || (untilAt !== null && untilAt <= at),
+      ({ what, untilAt }) => MEANT.has(what) || (untilAt !== null && untilAt <= at),
     );
   }
 

@@ -79,7 +79,7 @@ export const TOO_SMALL_TODO = 'raise the limit, or lower requests of the lane';
 export function sayClosed({ closedUntilAt, seenAt }: LimitsSeen): string | undefined {
   return closedUntilAt === null
     ? undefined
-    : `what was in use is not known (Redis lost it, or the other driver kept it): nothing is granted${forMore(closedUntilAt, seenAt)}`;
+    : `what was in use is not known (a first start, a Redis that lost it, or the other driver kept it): nothing is granted${forMore(closedUntilAt, seenAt)}`;
 }
 
 export function sayDrift({ limit, sizes }: Drift): string {

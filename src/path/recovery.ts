@@ -55,6 +55,7 @@ const OPEN_WORDS: Readonly<Record<string, string>> = {
   'pod.silent': 'silent pods are back, or known to be gone for good',
   'redis.full': 'Redis has room',
   'limit.held': 'no upstream is held',
+  'jobs.displaced': 'nothing lies aside any more, or it is meant to',
   'limit.set': 'limits are as defined, or meant to stay as they were set',
 };
 

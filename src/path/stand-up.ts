@@ -7,6 +7,7 @@ import { findHypotheses, type Hypothesis } from './hypotheses.ts';
 import { type Incident, PRELUDE_MS, sumOf } from './incident.ts';
 import { type Load, type Ordered, WATCH_MS } from './incident-orders.ts';
 import { type Condition, findConditions, type LaneNow } from './recovery.ts';
+import { BESIDE_MS } from './timeline-order.ts';
 import { endInWords, sayCount } from './timeline-text.ts';
 
 /** Fewer, or less change, is chance. */
@@ -43,7 +44,7 @@ export interface StandUp {
     pods: string[];
   };
   now: { what: string; sinceAt: number; untilAt: number | null; text: string }[];
-  /** Ordered in the minutes before the first sign. */
+  /** Ordered in the minutes before the first sign, or in the same moment: nobody answers a sign that fast. */
   before: Tried[];
   tried: Tried[];
   hypotheses: Hypothesis[];
@@ -77,8 +78,8 @@ export function fillStandUp(incident: Incident, nowAt: number, lanesNow?: readon
       pods,
     },
     now: open.map(({ what, at, untilAt, text }) => ({ what, sinceAt: at, untilAt, text })),
-    before: tried.filter(({ at }) => at <= firstAt),
-    tried: tried.filter(({ at }) => at > firstAt),
+    before: tried.filter(({ at }) => at <= firstAt + BESIDE_MS),
+    tried: tried.filter(({ at }) => at > firstAt + BESIDE_MS),
     hypotheses: findHypotheses(incident),
     recovered: first === null ? [] : findConditions(incident, nowAt, lanesNow),
   };
@@ -158,7 +159,8 @@ function saySince({ sinceAt, firstSign, lastSignAt, before, seenAt }: StandUp, t
     `- first sign ${time.second(sinceAt)}, ${formatDuration(seenAt - sinceAt)} ago: ${firstSign.text}${by(firstSign.who)}`,
     ...(lastSignAt === null ? [] : [`- last sign ${time.second(lastSignAt)}`]),
     ...before.map(
-      ({ at, who, text, count }) => `- shortly before, ${time.second(at)}: ${text}${times(count)}${by(who)}`,
+      ({ at, who, text, count }) =>
+        `- ${at <= sinceAt ? 'shortly before' : 'in the same moment'}, ${time.second(at)}: ${text}${times(count)}${by(who)}`,
     ),
     ...(before.length === 0 ? [`- nobody ordered anything in the ${formatDuration(PRELUDE_MS)} before it`] : []),
   ];

@@ -2,6 +2,7 @@
 // "because of" its cause, or where the entries themselves name each other; near it merely "after"; else nothing is said.
 
 import { namesOf, numberOf, type TimelineLine, textOf } from './timeline-line.ts';
+import { BESIDE_MS } from './timeline-order.ts';
 
 /**
  * An effect is the name of an event, the end of an attempt ('park:limit'), or one of `attempts.jump`, `attempts.fall`,
@@ -56,6 +57,12 @@ const RULES: Readonly<Record<string, Rule>> = {
     forMs: lasting('forMs', 5_000),
     say: (line) => `the lost limits of ${line.upstream}`,
   },
+  'limit.begun': {
+    effects: ['park:limit', ...STARVED],
+    by: 'tag',
+    forMs: lasting('forMs', 5_000),
+    say: (line) => `the limits of ${line.upstream} that begin to count`,
+  },
   'agents.lost': {
     effects: ['park:cooldown', ...STARVED],
     by: 'tag',
@@ -70,7 +77,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     say: (line) => `agents of ${line.upstream} ${line.order === 'mark' ? 'marked' : 'removed'}`,
   },
   'lane.taken': {
-    effects: ['attempts.jump', 'park:owner', 'dead:refused', 'settle.refused'],
+    effects: ['lane.displaced', 'attempts.jump', 'park:owner', 'dead:refused', 'settle.refused'],
     by: 'tag',
     forMs: minutes(10),
     say: (line) => `${line.lane} taken by ${textOf(line, 'as') ?? line.who}`,
@@ -82,10 +89,16 @@ const RULES: Readonly<Record<string, Rule>> = {
     say: (line) => `the owner of ${line.lane} displaced`,
   },
   'lane.expired': {
-    effects: ['park:owner', 'dead:refused', 'attempts.fall'],
+    effects: ['jobs.displaced', 'park:owner', 'dead:refused', 'attempts.fall'],
     by: 'tag',
     forMs: minutes(10),
     say: (line) => `the term on ${line.lane} run out`,
+  },
+  'lane.released': {
+    effects: ['jobs.displaced', 'park:owner', 'dead:refused', 'attempts.fall'],
+    by: 'tag',
+    forMs: minutes(10),
+    say: (line) => `${line.lane} released by ${textOf(line, 'as') ?? line.who}`,
   },
   'lane.paused': {
     effects: ['park:pause', ...STARVED],
@@ -120,7 +133,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     say: () => 'the replay of dead letters',
   },
   'pod.silent': {
-    effects: [...LOST, ...STARVED, 'lane.unattended'],
+    effects: [...LOST, ...STARVED, 'lane.unattended', 'run.taken'],
     by: 'lanes',
     // Its last heartbeat came a while before its last act.
     beganMs: lasting('silentMs', 1_000),
@@ -170,8 +183,6 @@ const RULES: Readonly<Record<string, Rule>> = {
 
 /** Near, but outside the rule: only "after". */
 const AFTER_MS = 5 * MINUTE;
-/** Two pods' batches: what is written 2 s sooner may still have been later. */
-const SLACK_MS = 2_000;
 /** Causes remembered: those of half an hour of a bad night. */
 const MAX_CAUSES = 300;
 
@@ -217,14 +228,14 @@ export class CauseBook {
     if (this.#known.length > MAX_CAUSES) this.#known.splice(0, MAX_CAUSES / 3);
   }
 
-  /** The latest that explains it. */
-  find(effect: Effect): Cause | undefined {
+  /** The latest that explains it, and the line that it stands in. */
+  find(effect: Effect): { cause: Cause; line: TimelineLine } | undefined {
     const there = this.#known.filter((one) => one.rule.effects.includes(effect.name) && isThere(one, effect));
-    const isBefore = (one: Known) => effect.beganAt >= one.fromAt - SLACK_MS;
+    const isBefore = (one: Known) => effect.beganAt >= one.fromAt - BESIDE_MS;
     // What began with an earlier one of the same kind goes on with the later one.
     const because = there.findLast(
       (one) =>
-        one.fromAt - SLACK_MS <= effect.untilAt &&
+        one.fromAt - BESIDE_MS <= effect.untilAt &&
         effect.fromAt <= Math.max(one.untilAt, one.line.at) &&
         there.some((earlier) => earlier.line.what === one.line.what && isBefore(earlier)),
     );
@@ -234,8 +245,8 @@ export class CauseBook {
   }
 }
 
-function toCause(how: Cause['how'], { line, rule }: Known): Cause {
-  return { how, what: line.what, at: line.at, text: rule.say(line) };
+function toCause(how: Cause['how'], { line, rule }: Known): { cause: Cause; line: TimelineLine } {
+  return { cause: { how, what: line.what, at: line.at, text: rule.say(line) }, line };
 }
 
 function placeOf(line: TimelineLine): Pick<Effect, 'lane' | 'tag' | 'who' | 'job'> {

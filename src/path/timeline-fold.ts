@@ -3,7 +3,8 @@
 
 import { type Cause, CauseBook, type Effect } from './timeline-causes.ts';
 import { numberOf, type TimelineLine, textOf } from './timeline-line.ts';
-import { type Group, type LaneTally, MINUTE_MS, Minute } from './timeline-minute.ts';
+import { type Group, groupOf, type LaneTally, MINUTE_MS, Minute } from './timeline-minute.ts';
+import { type Caused, causesFirst } from './timeline-order.ts';
 import { type LineKind, type Phrase, phraseOf } from './timeline-phrases.ts';
 import { type Change, Rates } from './timeline-rates.ts';
 
@@ -162,7 +163,7 @@ export class TimelineFold {
       if (fall) lanes.push(this.#silent(lane, at, fall));
     }
     if (isWhole) this.#rates.next(counts);
-    const events = [...minute.groups.values()].map((group) => this.#tellGroup(group)).sort((a, b) => a.at - b.at);
+    const events = causesFirst([...minute.groups].map(([key, group]) => this.#tellGroup(key, group)));
     lanes.sort((a, b) => b.count - a.count || (a.lane < b.lane ? -1 : 1));
     const others = [...minute.others].map(([what, count]) => ({ what, count }));
     const isNews = events.length + others.length > 0 || lanes.some(isUnusual);
@@ -197,11 +198,11 @@ export class TimelineFold {
         isBad: one.isBad,
         example: one.example,
         jump: (end !== 'done' && this.#rates.jump(key, one.count, one.isBad)) || null,
-        because: end === 'done' ? null : (this.#causes.find(of) ?? null),
+        because: end === 'done' ? null : (this.#causes.find(of)?.cause ?? null),
       };
     });
     ends.sort((a, b) => Number(b.end === 'done') - Number(a.end === 'done') || b.count - a.count);
-    const because = change === null ? null : (this.#causes.find({ ...changed, name: change }) ?? null);
+    const because = change === null ? null : (this.#causes.find({ ...changed, name: change })?.cause ?? null);
     return { lane, count, firstAt, lastAt, meanMs: Math.round(meanMs), ends, jump, fall, slow, because };
   }
 
@@ -219,18 +220,18 @@ export class TimelineFold {
     const tag = this.#tags.get(lane) ?? null;
     const untilAt = at + MINUTE_MS;
     const effect = { lane, tag, who: null, job: null, beganAt: untilAt, fromAt: at, untilAt };
-    const because = this.#causes.find({ ...effect, name: 'attempts.fall' }) ?? null;
+    const because = this.#causes.find({ ...effect, name: 'attempts.fall' })?.cause ?? null;
     return { lane, count: 0, firstAt: at, lastAt: at, meanMs: 0, ends: [], jump: null, fall, slow: null, because };
   }
 
-  #tellGroup({ first, kind, count, lastAt, names, hasMore, who }: Group): ToldEvent {
+  #tellGroup(key: string, { first, kind, count, lastAt, names, hasMore, who }: Group): Caused<ToldEvent> {
     const phrase = phraseOf(first);
     const { at, what, tag } = first;
     const lane = textOf(first, 'lane');
     const which = names.join(', ') + (hasMore ? ', …' : '');
     const text = phrase === 'tally' ? what : sayGroup(phrase, first, count, which);
     const span = { beganAt: at, fromAt: at, untilAt: lastAt };
-    const because = this.#causes.find({
+    const found = this.#causes.find({
       name: what,
       ...span,
       lane,
@@ -239,7 +240,9 @@ export class TimelineFold {
       job: textOf(first, 'job'),
     });
     const upstream = textOf(first, 'upstream');
-    return { at, lastAt, what, kind, count, lane, upstream, who, text, because: because ?? null };
+    const because = found?.cause ?? null;
+    const event = { at, lastAt, what, kind, count, lane, upstream, who, text, because };
+    return { event, key, causeKey: found && groupOf(found.line) };
   }
 
   #noteVoid(line: TimelineLine): void {

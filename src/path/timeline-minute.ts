@@ -61,7 +61,7 @@ export class Minute {
     if (line.at < this.at) this.late++;
     const phrase = phraseOf(line);
     if (phrase === 'tally') return void this.#count(line);
-    const key = groupOf(line, phrase.kind);
+    const key = groupOf(line);
     const group = this.groups.get(key);
     if (group) return void join(group, line);
     if (this.groups.size >= MAX_GROUPS) return void this.#countOther(line.what);
@@ -128,8 +128,10 @@ function join(group: Group, line: TimelineLine): void {
 }
 
 /** Of two orders nobody may take the one for the other: by whom, why and to what they are is part of it. */
-function groupOf(line: TimelineLine, kind: LineKind): string {
+export function groupOf(line: TimelineLine): string {
   const place = [line.what, line.lane ?? line.upstream ?? line.tag, line.limit, line.class, line.order];
-  const isByHand = kind === 'order' ? [line.who, line.reason, line.text, line.after, line.as] : [];
+  const phrase = phraseOf(line);
+  const isByHand =
+    phrase !== 'tally' && phrase.kind === 'order' ? [line.who, line.reason, line.text, line.after, line.as] : [];
   return JSON.stringify([...place, ...isByHand]);
 }

@@ -16,7 +16,7 @@ export interface Phrase {
 }
 
 /** `tally`: counted by lane and outcome, never said one by one. */
-export const PHRASES: Readonly<Record<string, Phrase | 'tally'>> = Object.freeze({
+export const PHRASES: Readonly<Record<string, Phrase | 'tally' | ((line: TimelineLine) => Phrase)>> = Object.freeze({
   'attempt.finished': 'tally',
 
   // What people and services order.
@@ -31,7 +31,7 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally'>> = Object.freeze
   'lane.taken': order((l) => `${group(l)} taken by ${owner(l)}${byForce(l)}${until(l)}: ${why(l)}`),
   'lane.released': order((l) => `${group(l)} released by ${owner(l)}: ${why(l)}`),
   'lane.displaced': order((l) => `${owner(l)} displaced from ${group(l)}, ${attempts(l, 'jobs')} stopped`),
-  'lane.expired': trouble((l) => `${group(l)}: the term of ${owner(l)} ran out`),
+  'lane.expired': (l) => (hasDied(l) ? HOLDER_DIED : TERM_OVER),
   'displaced.ordered': order(
     (l) => `began to ${text(l, 'order')} ${jobs(l, 'total')} that ${feeder(l)} left in ${lane(l)}: ${why(l)}`,
   ),
@@ -72,10 +72,8 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally'>> = Object.freeze
   'limit.drift': trouble(
     (l) => `pods define limit ${text(l, 'limit')} of ${upstream(l)} differently; the stricter holds`,
   ),
-  'limit.lost': trouble(
-    (l) =>
-      `what counts towards the limits of ${upstream(l)} is lost, or not known yet: nothing goes for ${ms(l, 'forMs')}`,
-  ),
+  'limit.begun': news((l) => `nothing goes to ${upstream(l)} for ${ms(l, 'forMs')}, to be sure: ${why(l)}`),
+  'limit.lost': trouble((l) => `nothing goes to ${upstream(l)} for ${ms(l, 'forMs')}: ${why(l)}`),
   'agents.lost': trouble(
     (l) => `what was known of the agents of ${upstream(l)} is lost: none acts until it is surely in order`,
   ),
@@ -163,10 +161,11 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally'>> = Object.freeze
   'journal.gap': trouble(
     (l) => `GAP: ${lost(l)} of ${l.tag ?? 'the fleet'} lost${gapUntil(l)}${GAPS[text(l, 'why')] ?? ''}`,
   ),
-} satisfies Record<string, Phrase | 'tally'>);
+} satisfies Record<string, Phrase | 'tally' | ((line: TimelineLine) => Phrase)>);
 
 export function phraseOf(line: TimelineLine): Phrase | 'tally' {
-  return Object.hasOwn(PHRASES, line.what) ? (PHRASES[line.what] as Phrase | 'tally') : UNKNOWN;
+  const phrase = Object.hasOwn(PHRASES, line.what) ? (PHRASES[line.what] ?? UNKNOWN) : UNKNOWN;
+  return typeof phrase === 'function' ? phrase(line) : phrase;
 }
 
 /** Of another version, or written by hand. */
@@ -174,6 +173,13 @@ const UNKNOWN: Phrase = news((line) => {
   const { at, what, who, tag, ...fields } = line;
   return `${what} ${JSON.stringify(fields).slice(0, 200)}`;
 });
+
+/** A term that ends by itself is every day; a hold that was renewed and then was not lost whoever had it. */
+const TERM_OVER = news((l) => `${group(l)}: the term of ${owner(l)} is over`);
+const HOLDER_DIED = trouble((l) => `${group(l)}: ${owner(l)} stopped renewing its hold, and has it no more`);
+export function hasDied(line: TimelineLine): boolean {
+  return line.what === 'lane.expired' && line.isHold === true;
+}
 
 function order(say: Phrase['say'], many?: Phrase['many']): Phrase {
   return { kind: 'order', say, ...(many && { many }) };

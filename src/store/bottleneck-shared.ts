@@ -9,7 +9,7 @@ import { openBottleneckConnection, type Patch } from './bottleneck-connection.ts
 import type { Want } from './bottleneck-lanes.ts';
 import { type BottleneckLimiter, openBottleneckLimiter } from './bottleneck-limiter.ts';
 import { countOf, drainMs, fitSizes, type Sizes, ticketForMs } from './bottleneck-sizes.ts';
-import { SLOT_MS } from './limit-driver.ts';
+import { type LimitsShut, SLOT_MS } from './limit-driver.ts';
 import { lookTickets } from './scripts/look-tickets.ts';
 import { type Differ, registerLimits } from './scripts/register-limits.ts';
 import { type BottleneckState, syncBottleneck } from './scripts/sync-bottleneck.ts';
@@ -33,6 +33,8 @@ export interface BottleneckOptions {
   plan: LimitPlan;
   clock: Clock;
   onError?: (error: Error) => void;
+  /** One pod tells it. */
+  onShut?: (shut: LimitsShut) => void;
   /** Pods begin to define a limit differently: one of them is told. */
   onDrift?: (differ: Differ) => void;
   /** For tests, to show what each patch is for. */
@@ -151,6 +153,8 @@ export class BottleneckShared {
     );
     // Before its limiters are there, a pod knows of no state that could be lost.
     if (this.#isOpen) this.#born = state.born;
+    const reason = 'Redis lost what counts towards its limits';
+    if (state.isLost) this.#options.onShut?.({ forMs: state.closedMs, isLost: true, reason });
     this.#events.onState(state);
     return state;
   }
@@ -275,7 +279,7 @@ export class BottleneckShared {
     const { differ } = await registerLimits.run(
       this.#connection.commands,
       { limits: keys.limits(tag), definitions: keys.limitDefinitions(tag) },
-      { pod, driver: 'bottleneck', limits: JSON.stringify(limits), closedMs: '', channel: this.#channel },
+      { pod, driver: 'bottleneck', limits: JSON.stringify(limits), closedMs: '', channel: this.#channel, known: '' },
     );
     for (const one of differ) onDrift(one);
   }

@@ -58,6 +58,13 @@ export type LimitNotice =
   /** Somebody ended a hold: what was told of it is void. */
   | { kind: 'released' };
 
+/** Nothing is granted for so long: the state is not known. `isLost`: it was, or may have been, and is not any more. */
+export interface LimitsShut {
+  forMs: number;
+  isLost: boolean;
+  reason: string;
+}
+
 export interface LimitDriver {
   readonly plan: LimitPlan;
   /** What an attempt must have. Pods' definitions may differ: whatever one of them limits is limited for all. */

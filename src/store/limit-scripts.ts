@@ -5,12 +5,19 @@ import { randomBytes } from 'node:crypto';
 import type { Keys } from '../words/keys.ts';
 import type { Limit, LimitPlan } from '../words/limit.ts';
 import type { Redis } from './connect.ts';
-import { type Ask, type Granted, type LimitDriver, type LimitNotice, SLOT_MS } from './limit-driver.ts';
+import {
+  type Ask,
+  type Granted,
+  type LimitDriver,
+  type LimitNotice,
+  type LimitsShut,
+  SLOT_MS,
+} from './limit-driver.ts';
 import type { Notices } from './notices.ts';
 import { askPermits } from './scripts/ask-permits.ts';
 import { extendSlot } from './scripts/extend-slot.ts';
 import { holdLimits } from './scripts/hold-limits.ts';
-import { type Differ, type KnownLimit, registerLimits } from './scripts/register-limits.ts';
+import { type Differ, type KnownLimit, registerLimits, type Why } from './scripts/register-limits.ts';
 
 /** How long a ticket may be sent. What is not used by then goes back, so a longer time costs nothing but a crash's memory. */
 const TICKET_MS = 100;
@@ -27,6 +34,13 @@ const FOREIGN_AGAIN_MS = 1_000;
 const MAX_CLOSED_MS = 10_000;
 const SLOTS_CLOSED_MS = 3_000;
 
+const SHUT: Record<Exclude<Why, ''>, Omit<LimitsShut, 'forMs'>> = {
+  first: { isLost: false, reason: 'nobody is known to have used its limits before' },
+  driver: { isLost: false, reason: 'its limits are kept by our scripts now, no more by Bottleneck' },
+  gone: { isLost: true, reason: 'Redis lost what counts towards its limits' },
+  run: { isLost: true, reason: 'Redis was restarted, and may have lost what counted last towards its limits' },
+};
+
 export interface ScriptDriverOptions {
   redis: Redis;
   notices: Notices;
@@ -34,8 +48,7 @@ export interface ScriptDriverOptions {
   tag: string;
   pod: string;
   plan: LimitPlan;
-  /** Nothing is granted for so long, because nothing was known. */
-  onLost?: (closedMs: number) => void;
+  onShut?: (shut: LimitsShut) => void;
   /** Pods begin to define a limit differently: one of them is told. */
   onDrift?: (differ: Differ) => void;
 }
@@ -51,7 +64,7 @@ export interface ScriptDriver extends LimitDriver {
 const isForAll = ({ kind, byAgent }: KnownLimit) => kind !== 'tokens' && !byAgent;
 
 export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
-  const { redis, notices, keys, tag, pod, plan, onLost = () => {}, onDrift = () => {} } = options;
+  const { redis, notices, keys, tag, pod, plan, onShut = () => {}, onDrift = () => {} } = options;
   /** Another pod's definition may have more than this one's. */
   let known: readonly KnownLimit[] = plan.limits;
   let limits = known.filter(isForAll);
@@ -60,6 +73,8 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   const channel = keys.limitNotice(tag);
   const listeners: ((notice: LimitNotice) => void)[] = [];
   let isForeign = false;
+  /** Since when the state is known that this pod took part in. */
+  let born = '';
   /** Undefined: it is known to have changed, and those who wait have heard so. */
   let rev: number | undefined;
   let registering: Promise<void> | undefined;
@@ -70,13 +85,15 @@ export function openScriptDriver(options: ScriptDriverOptions): ScriptDriver {
   let isStopped = false;
 
   async function register(own: readonly Limit[] = plan.limits): Promise<void> {
-    const args = { pod, driver: 'scripts', limits: JSON.stringify(own), closedMs: closedMs(plan.limits), channel };
+    const limitsText = JSON.stringify(own);
+    const args = { pod, driver: 'scripts', limits: limitsText, closedMs: closedMs(plan.limits), channel, known: born };
     const reply = await registerLimits.run(redis, { limits: at.limits, definitions }, args);
     hasRegistered = true;
     if (own.length > 0) known = reply.limits;
     limits = known.filter(isForAll);
     isForeign = reply.driver === 'bottleneck';
-    if (reply.closedMs > 0) onLost(reply.closedMs);
+    if (reply.born !== '') born = reply.born;
+    if (reply.why !== '') onShut({ forMs: reply.closedMs, ...SHUT[reply.why] });
     for (const one of reply.differ) onDrift(one);
     const isMissed = rev !== undefined && rev !== reply.revision;
     rev = reply.revision;

@@ -122,8 +122,8 @@ export interface Events {
   'lane.taken': OwnerRef & { isSame: boolean; isForced: boolean; from: string | null };
   /** `why` is the reason for that; `reason` the one it was taken for. */
   'lane.released': OwnerRef & { why: string };
-  /** Its term ran out, or its holder died. Told once, by whoever sees it first. */
-  'lane.expired': OwnerRef;
+  /** Its term is over; `isHold`: its holder, who renewed it, died. Told once, by whoever sees it first. */
+  'lane.expired': OwnerRef & { isHold: boolean };
   /** Of the owner it was taken from by force; `to` is who took it, `jobs` how many of its attempts were stopped. */
   'lane.displaced': OwnerRef & { to: string; why: string; jobs: number };
   /** This pod is the one that runs it, or plays that part for the fleet. `fromPod` is the last that did. */
@@ -172,7 +172,9 @@ export interface Events {
     limit: string;
     sizes: { size: number | LimitDriverName | null; pods: string[] }[];
   };
-  /** Redis no longer knows what is in use: nothing is granted for so long, so that nothing can be over. */
+  /** Counting begins: nobody used them before, or another driver did. Nothing is granted for so long, so that nothing can be over. */
+  'limit.begun': { upstream: string; forMs: number; reason: string };
+  /** Redis no longer knows what is in use: nothing is granted for so long, for the same reason. */
   'limit.lost': { upstream: string; forMs: number; reason: string };
   'pod.started': { lanes: string[]; concurrency: number };
   'pod.draining': { running: number; deadlineMs: number; reason: string };
@@ -240,6 +242,7 @@ export const EVENT_CATALOGUE = {
   'limit.held': { level: 'warn', journal: true },
   'limit.released': { level: 'info', journal: true },
   'limit.drift': { level: 'warn', journal: true },
+  'limit.begun': { level: 'info', journal: true },
   'limit.lost': { level: 'error', journal: true },
   'agent.freed': { level: 'warn', journal: true },
   'window.used': { level: 'debug', journal: false },

@@ -53,8 +53,9 @@ export interface Keys {
   ring(pod: string): string;
   /**
    * HASH of what an upstream's pods know of its limits together; all instants are epoch ms by Redis. Lives as long as the tag.
-   * `born` since when the state is known, `run` Redis's run_id then; `closed` until when nothing is granted, because state was lost; `hold` until when nobody
-   * is let through, `held` JSON of reason, who and at; `driver` the one that grants (of the other `born` is not there); `rev` grows
+   * `born` since when the state is known, `naive` where the pod that wrote it knew of no use before, `run` Redis's run_id then;
+   * `closed` until when nothing is granted, because nothing is known; `hold` until when nobody is let through, `held` JSON of
+   * reason, who and at; `driver` the one that grants (of the other `born` is not there), `was` the one before it; `rev` grows
    * with every change of definitions and orders; `lim:<limit>` '<kind> <size> <perMs> <0|1 byAgent>', the stricter of the definitions;
    * `set:<limit>` JSON { size, who, reason, at, until | null }, an order that outlives deploys, dropped once `until` has passed;
    * `used:<limit>` how many count now, `used:<limit>|<lane>` of them by lane (both may hold some that ended and were not yet

@@ -238,7 +238,7 @@ describe('doctor', () => {
       'warn pods differ: forum concurrent is 3 on a; none on b: the stricter holds',
       'ok forum per-1m is 9, not 60, by order of ann for 1m more: r',
       'warn forum has an order of ann for gone, which no definition has',
-      'warn model: what was in use is not known (Redis lost it, or the other driver kept it): nothing is granted for 5s more',
+      'warn model: what was in use is not known (a first start, a Redis that lost it, or the other driver kept it): nothing is granted for 5s more',
       'warn model: nobody is let through for 2s more, told: no reason given',
     ]);
     const lane = { name: 'publish', requests: 61, upstream: { name: 'forum' } };

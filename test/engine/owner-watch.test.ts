@@ -19,7 +19,9 @@ it('the end of a term is in the journal within a beat, once, whichever pods look
     return entries.filter(({ what }) => what === 'lane.expired');
   };
   await vi.waitFor(async () => expect(await told()).toHaveLength(1), RETRYING);
-  expect(await told()).toMatchObject([{ as: 'manual', by: 'ann@desk', reason: 'backfill', lanes: ['publish'] }]);
+  expect(await told()).toMatchObject([
+    { as: 'manual', by: 'ann@desk', reason: 'backfill', lanes: ['publish'], isHold: false },
+  ]);
   expect(await world.redis.hget(world.keys.ownerLanes({ tag: 'publish', name: 'publish' }), 'publish')).toBe('park');
 });
 

@@ -126,14 +126,14 @@ describe('a job that may not act yet', () => {
     await vi.waitFor(async () => expect(await world.redis.exists(uses)).toBe(0), RETRYING);
   });
 
-  it('because the state of its limits is gone waits for one interval', async ({ world }) => {
+  it('because nothing is known of its limits waits for one interval', async ({ world }) => {
     const upstream = defineUpstream({ name: 'api', limits: [{ count: 5, per: '700ms', by: 'agent' }] });
     const lane = defineLane({ name: 'act', upstream });
     const pod = await world.pod([handle(lane, { run: () => 'ran' })]);
     const events = world.record(pod);
     const { id } = await (await world.producer()).add(lane, 1, { agent: 'a01' });
     await untilState(world.queue(lane), id, 'done');
-    expect(events.find(({ name }) => name === 'limit.lost')?.data).toMatchObject({ upstream: 'api', forMs: 700 });
+    expect(events.find(({ name }) => name === 'limit.begun')?.data).toMatchObject({ upstream: 'api', forMs: 700 });
     expect(events.find(({ name }) => name === 'admission.decided')?.data).toMatchObject({
       verdict: 'park',
       gate: 'limit',

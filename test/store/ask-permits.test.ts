@@ -139,6 +139,7 @@ describe('an upstream', () => {
       limits: text,
       closedMs: 200,
       channel,
+      known: '',
     });
     expect(closedMs).toBe(200);
     expect((await ask({ slots: 1 }))?.slots).toEqual([]);
@@ -153,7 +154,14 @@ describe('an upstream', () => {
     expect(await ask({ slots: 1 })).toBeUndefined();
     const text = JSON.stringify(limits);
     const again = () =>
-      registerLimits.run(world.redis, at, { pod: 'p0', driver: 'scripts', limits: text, closedMs: 200, channel });
+      registerLimits.run(world.redis, at, {
+        pod: 'p0',
+        driver: 'scripts',
+        limits: text,
+        closedMs: 200,
+        channel,
+        known: '',
+      });
     expect([(await again()).closedMs, (await again()).closedMs]).toEqual([200, 0]);
     expect((await ask({ slots: 1 }))?.slots).toEqual([]);
     await vi.waitFor(async () => expect((await ask({ slots: 1 }))?.slots).toHaveLength(1));

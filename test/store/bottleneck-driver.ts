@@ -3,7 +3,7 @@
 import { vi } from 'vitest';
 import type { Patch } from '../../src/store/bottleneck-connection.ts';
 import { openBottleneckDriver } from '../../src/store/limit-bottleneck.ts';
-import type { Ask, LimitDriver, LimitNotice } from '../../src/store/limit-driver.ts';
+import type { Ask, LimitDriver, LimitNotice, LimitsShut } from '../../src/store/limit-driver.ts';
 import { systemClock } from '../../src/words/clock.ts';
 import type { Limit } from '../../src/words/limit.ts';
 import type { World } from '../support/world.ts';
@@ -13,6 +13,7 @@ export const TAG = 'forum';
 
 export interface HeardDriver extends LimitDriver {
   readonly notices: LimitNotice[];
+  readonly shut: LimitsShut[];
 }
 
 /** Stops with the test. */
@@ -22,7 +23,9 @@ export function openHeard(
   limits: Limit[],
   { redisUrl = world.redisUrl, without }: { redisUrl?: string; without?: Patch } = {},
 ): HeardDriver {
+  const shut: LimitsShut[] = [];
   const driver = openBottleneckDriver({
+    onShut: (one) => void shut.push(one),
     redisUrl,
     keys: world.keys,
     tag: TAG,
@@ -34,7 +37,7 @@ export function openHeard(
   const notices: LimitNotice[] = [];
   driver.onNotice((notice) => void notices.push(notice));
   world.defer(() => driver.stop());
-  return Object.assign(driver, { notices });
+  return Object.assign(driver, { notices, shut });
 }
 
 /** Asks until it has so many slots. */

@@ -87,6 +87,7 @@ describe('a notice that is lost', () => {
         limits: JSON.stringify(limits),
         closedMs: 0,
         channel,
+        known: '',
       });
     return { driver, heard, at, channel, say };
   }

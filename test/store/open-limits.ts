@@ -27,7 +27,14 @@ export async function openLimits(world: World, { concurrent, count, perMs = 1_00
   };
   const channel = keys.limitNotice(tag);
   const register = (pod: string, own = limits) =>
-    registerLimits.run(redis, at, { pod, driver: 'scripts', limits: JSON.stringify(own), closedMs: 0, channel });
+    registerLimits.run(redis, at, {
+      pod,
+      driver: 'scripts',
+      limits: JSON.stringify(own),
+      closedMs: 0,
+      channel,
+      known: '',
+    });
   await register('p0');
   let number = 0;
   const ask = async (given: Partial<AskWire>) => {

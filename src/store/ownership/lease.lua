@@ -69,7 +69,7 @@ local function tellExpired(key, stream, changes, lane, lanes, lease)
   if not lease.token or isLive(lease) or lease.told == lease.token then return false end
   call('HSET', key, 'told', lease.token)
   lease.told = lease.token
-  tell('lane.expired', stream, lease.by, lane, lanes, lease)
+  tell('lane.expired', stream, lease.by, lane, lanes, lease, { isHold = (lease.hold or '') ~= '' })
   count('expired', changes, lanes)
   return true
 end

@@ -9,9 +9,11 @@
 -- ARGV[3] limits JSON list of { name, kind, size, perMs, byAgent }; '[]' when the pod leaves
 -- ARGV[4] closedMs how long nothing is granted by scripts when their state was not here
 -- ARGV[5] channel the notices' channel
+-- ARGV[6] known `born` as this pod saw it last, '' for never
 -- Answers { closed for ms or 0, JSON of { limit: { pod: size or null } } where the pods begin to differ, which is told to one
 -- pod alone and again only when one more size comes in (of 'driver' the sizes are names), '<kind> <name> <perMs> <0|1>' of each
--- limit of all pods, the driver that grants, the revision, held for ms or 0 }.
+-- limit of all pods, the driver that grants, the revision, held for ms or 0, `born`, and why it is closed, told to one pod alone: 'first'
+-- where neither a pod that runs nor what pods left here knows of any use, 'driver', 'gone', 'run', or '' }.
 local hash, definitions, pod, driver = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -66,11 +68,12 @@ if next(chosen) and not chosen[wasGranting or ''] then grants = chosen[driver] a
 if grants and grants ~= wasGranting then
   redis.call('HSET', hash, 'driver', grants)
   hasChanged = true
+  if wasGranting then redis.call('HSET', hash, 'was', wasGranting) end
   if grants == 'bottleneck' then redis.call('HDEL', hash, 'born', 'run') end
   local untilNow = math.max(tonumber(redis.call('HGET', hash, 'closed') or 0), countsUntil(wasGranting))
   if untilNow > now then redis.call('HSET', hash, 'closed', string.format('%.0f', untilNow)) end
 end
-local closed = 0
+local closed, why, born = 0, '', redis.call('HGET', hash, 'born')
 if grants == 'scripts' and driver == 'scripts' then
   -- Another run of Redis may have begun from an older state (RDB, a replica that lagged), where what was granted last is missing.
   -- With an AOF it is all there, and closing it as well costs 10 s at the most: nothing tells the two apart. A user that may not
@@ -78,10 +81,22 @@ if grants == 'scripts' and driver == 'scripts' then
   local info = redis.pcall('INFO', 'server')
   local run = type(info) == 'string' and info:match('run_id:(%x+)') or ''
   local before = redis.call('HGET', hash, 'run')
-  if redis.call('HSETNX', hash, 'born', now) == 1 or (before and before ~= run) then
+  local wasClosed = tonumber(redis.call('HGET', hash, 'closed') or 0)
+  if not born then
+    local isKnown = ARGV[6] ~= '' or redis.call('HEXISTS', definitions, 'names') == 1
+    why = redis.call('HGET', hash, 'was') == 'bottleneck' and 'driver' or isKnown and 'gone' or 'first'
+    born = string.format('%.0f', now)
+    redis.call('HSET', hash, 'born', born)
+    if why == 'first' then redis.call('HSET', hash, 'naive', 1) end
+  elseif before and before ~= run then
+    why = 'run'
+  end
+  if why ~= '' then
     closed = tonumber(ARGV[4])
-    local untilNow = tonumber(redis.call('HGET', hash, 'closed') or 0)
-    redis.call('HSET', hash, 'closed', math.max(untilNow, now + closed))
+    redis.call('HSET', hash, 'closed', math.max(wasClosed, now + closed))
+  elseif ARGV[6] ~= '' and ARGV[6] ~= born and redis.call('HDEL', hash, 'naive') == 1 then
+    -- A pod that knew of nothing took it for a beginning, and closed it; this one knows better.
+    why, closed = 'gone', math.max(0, wasClosed - now)
   end
   if before ~= run then redis.call('HSET', hash, 'run', run) end
 end
@@ -133,4 +148,4 @@ end
 local revision = redis.call('HINCRBY', hash, 'rev', hasChanged and 1 or 0)
 if hasChanged then redis.call('PUBLISH', ARGV[5], '{"kind":"changed"}') end
 local held = math.max(0, tonumber(redis.call('HGET', hash, 'hold') or 0) - now)
-return { closed, next(news) and cjson.encode(news) or '{}', answer, grants or '', revision, held }
+return { closed, next(news) and cjson.encode(news) or '{}', answer, grants or '', revision, held, born or '', why }

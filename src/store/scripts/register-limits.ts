@@ -21,9 +21,9 @@ export interface Differ {
 export const registerLimits = defineScript({
   file: new URL('./register-limits.lua', import.meta.url),
   keys: ['limits', 'definitions'],
-  args: ['pod', 'driver', 'limits', 'closedMs', 'channel'],
+  args: ['pod', 'driver', 'limits', 'closedMs', 'channel', 'known'],
   reply: (raw) => {
-    const [closedMs, differ, limits, driver, revision, heldMs] = raw as Reply;
+    const [closedMs, differ, limits, driver, revision, heldMs, born, why] = raw as Reply;
     return {
       closedMs,
       /** That began to be so just now, and is told to this pod alone. */
@@ -39,11 +39,17 @@ export const registerLimits = defineScript({
       revision,
       /** Nobody is let through for so long. */
       heldMs,
+      /** Since when the state is known: `known` of the next time. */
+      born,
+      /** Why it is closed now; this pod alone hears so. */
+      why,
     };
   },
 });
 
-type Reply = [number, string, string[], LimitDriverName | '', number, number];
+type Reply = [number, string, string[], LimitDriverName | '', number, number, string, Why];
+/** Nobody used them before, as far as anybody knows; another driver did; the state is gone; another run of Redis brought it back. */
+export type Why = '' | 'first' | 'driver' | 'gone' | 'run';
 type Size = Differ['sizes'][number]['size'];
 type Sizes = Record<string, Size>;
 

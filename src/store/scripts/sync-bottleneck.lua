@@ -26,7 +26,7 @@
 -- ARGV[12] perMs    of that limit
 -- ARGV[13] sendMs   for how long from now they may arrive
 -- Answers the instant, the birth of the state, for how long nobody is let through, how many other pods wait for slots, how many
--- use the limit at all, what is used, and the lost slots.
+-- use the limit at all, what is used, the lost slots, and 1 where the state was lost, which one pod hears.
 local limits, expirations, client = KEYS[1], KEYS[4], ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -41,6 +41,11 @@ local function later(field, ms)
   local untilAt = math.max(tonumber(redis.call('HGET', limits, field) or 0), ms > 0 and now + ms or 0)
   if ms > 0 then redis.call('HSET', limits, field, string.format('%.0f', untilAt)) end
   return untilAt - now
+end
+-- Told by who closes it: that nothing is left of what this pod had seen. A limiter more, or one less, is no loss.
+local isLost = ARGV[5]:match('[^|]') ~= nil and tonumber(redis.call('HGET', limits, 'closed') or 0) <= now
+for part in ARGV[5]:gmatch('[^|]+') do
+  for other in born:gmatch('[^|]+') do isLost = isLost and part ~= other end
 end
 local closed = later('closed', ARGV[5] ~= '' and ARGV[5] ~= born and tonumber(ARGV[6]) or 0)
 local hold = later('hold', tonumber(ARGV[7]))
@@ -88,4 +93,4 @@ for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[8], now - 3000, '+inf'))
   if isWaiting and other ~= client then waiting = waiting + 1 end
   if isWaiting or tonumber(redis.call('ZSCORE', KEYS[7], other) or 0) > 0 then active = active + 1 end
 end
-return { now, born, shutMs, waiting, active, used, lost }
+return { now, born, shutMs, waiting, active, used, lost, isLost and 1 or 0 }

@@ -11,6 +11,8 @@ export interface BottleneckState {
   podsActive: number;
   used: number;
   lost: ReadonlySet<string>;
+  /** The state that this pod had seen is gone; of all pods one is told. */
+  isLost: boolean;
 }
 
 export const syncBottleneck = defineScript({
@@ -43,7 +45,7 @@ export const syncBottleneck = defineScript({
     'sendMs',
   ],
   reply(raw): BottleneckState {
-    const [nowAt, born, closedMs, podsWaiting, podsActive, used, lost] = raw as [
+    const [nowAt, born, closedMs, podsWaiting, podsActive, used, lost, isLost] = raw as [
       number,
       string,
       number,
@@ -51,7 +53,8 @@ export const syncBottleneck = defineScript({
       number,
       number,
       string[],
+      number,
     ];
-    return { nowAt, born, closedMs, podsWaiting, podsActive, used, lost: new Set(lost) };
+    return { nowAt, born, closedMs, podsWaiting, podsActive, used, lost: new Set(lost), isLost: isLost === 1 };
   },
 });

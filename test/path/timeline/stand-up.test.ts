@@ -50,6 +50,44 @@ describe('an incident', () => {
   });
 });
 
+describe('a term that is over', () => {
+  const term = { lane: 'publish', lanes: ['publish'], as: 'manual', by: 'ann@desk', reason: 'backfill' };
+  const ended = (isHold: boolean) =>
+    new Script()
+      .attempts(0, 20 * 60, 200, 'publish', 'forum', DONE)
+      .at(600, 'forum', 'ann@desk', { what: 'lane.expired', ...term, isHold })
+      .at(603, 'forum', 'cron@pod-1', { what: 'lane.taken', ...term, as: 'cron', by: 'cron@pod-1', reason: 'at 3' });
+  const ASIDE = { what: 'jobs.displaced', lane: 'publish', count: 5 };
+
+  it('is no sign of anything by itself', () => {
+    expect(standUpOf(ended(false).done())).toMatchObject({ isIncident: false, firstSign: null });
+  });
+
+  it('is one when its holder died (twin)', () => {
+    expect(standUpOf(ended(true).done())).toMatchObject({ firstSign: { what: 'lane.expired' } });
+  });
+
+  it('is one when jobs of that owner lie aside since, until somebody answers for them', () => {
+    const script = ended(false).at(604, 'forum', 'pod-1', ASIDE);
+    const standUp = standUpOf(script.done());
+    expect(standUp).toMatchObject({ firstSign: { what: 'jobs.displaced' }, now: [{ what: 'jobs.displaced' }] });
+    expect(standUp.reach.lanes.map(({ lane }) => lane)).toEqual(['publish']);
+    expect(standUp.hypotheses.map(({ name }) => name)).toEqual(['left-behind']);
+    expect(standUp.recovered).toMatchObject([{ isMet: false }, {}]);
+    script.at(700, 'forum', 'ann@desk', { what: 'jobs.adopted', lane: 'publish', count: 5, reason: 'ours now' });
+    const after = standUpOf(script.done());
+    expect(after).toMatchObject({ now: [], hypotheses: [] });
+    expect(after.recovered[0]).toMatchObject({ isMet: true });
+  });
+
+  it('is none where somebody displaced that owner by force: what lies aside was ordered (twin)', () => {
+    const script = new Script()
+      .at(600, 'forum', 'bob', { what: 'lane.displaced', ...term, to: 'cron', why: 'now', jobs: 0 })
+      .at(604, 'forum', 'pod-1', ASIDE);
+    expect(standUpOf(script.done())).toMatchObject({ isIncident: false, now: [{ what: 'jobs.displaced' }] });
+  });
+});
+
 describe('what was tried', () => {
   const storm = (fromS: number, untilS: number) =>
     new Script().attempts(fromS, untilS, (untilS - fromS) / 2, 'publish', 'forum', failing('timeout'));

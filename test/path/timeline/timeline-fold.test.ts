@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { IncidentFold } from '../../../src/path/incident.ts';
 import { type Section, TimelineFold, type ToldEvent, type ToldLane } from '../../../src/path/timeline-fold.ts';
 import type { TimelineLine } from '../../../src/path/timeline-line.ts';
+import { causesFirst } from '../../../src/path/timeline-order.ts';
 import { PHRASES } from '../../../src/path/timeline-phrases.ts';
 import { EVENT_CATALOGUE } from '../../../src/words/events.ts';
 import { MINUTE, Script, SECOND, START, stormBesideCron } from './incidents.ts';
@@ -149,6 +150,61 @@ describe('a cause', () => {
       .at(4, 'forum', 'pod-1', { what: 'job.cancelled', lane: 'publish', job: '8', reason: 'other', before: 'active' });
     const cancelled = eventsOf(fold(script.done())).filter(({ what }) => what === 'job.cancelled');
     expect(cancelled.map(({ because }) => because?.what ?? null)).toEqual(['cancel.ordered', null]);
+  });
+});
+
+describe('a cause that was written a moment after its effect', () => {
+  const SIGN = { what: 'job.stalled', lane: 'draft', job: '1' };
+  const GONE = { what: 'pod.silent', pod: 'pod-3', silentMs: 29_000, lanes: ['draft'] };
+  const order = (...lines: [number, string | null, object & { what: string }][]) => {
+    const script = new Script();
+    for (const [second, tag, fields] of lines) script.at(second, tag, 'pod-2', { ...fields });
+    return eventsOf(fold(script.done())).map(({ what, at }) => [what, (at - START) / SECOND]);
+  };
+
+  it('is told before it, and each keeps its instant', () => {
+    expect(order([22, 'model', SIGN], [23.5, null, GONE])).toEqual([
+      ['pod.silent', 23.5],
+      ['job.stalled', 22],
+    ]);
+  });
+
+  it('is told where it was when it came later than a moment, or explains nothing (twin)', () => {
+    expect(order([22, 'model', SIGN], [24.5, null, GONE]).map(([what]) => what)).toEqual(['job.stalled', 'pod.silent']);
+    const other = { ...GONE, lanes: ['publish'] };
+    expect(order([22, 'model', SIGN], [22.5, null, other]).map(([what]) => what)).toEqual([
+      'job.stalled',
+      'pod.silent',
+    ]);
+  });
+
+  it('is told before all that came of it in turn', () => {
+    const taken = { what: 'lane.taken', lane: 'draft', as: 'manual', by: 'ann', reason: 'r', isForced: true };
+    const displaced = { what: 'lane.displaced', lane: 'draft', as: 'cron', by: 'c', to: 'manual of ann', jobs: 1 };
+    const fenced = { what: 'attempt.fenced', lane: 'draft', job: '1', reason: 'r' };
+    expect(order([5, 'model', fenced], [5.4, 'model', displaced], [5.4, 'model', taken]).map(([what]) => what)).toEqual(
+      ['lane.taken', 'lane.displaced', 'attempt.fenced'],
+    );
+  });
+
+  it('and is its effect as well is told once', () => {
+    const event = (at: number) => ({ at });
+    const told = [
+      { event: event(1), key: 'a', causeKey: 'b' },
+      { event: event(2), key: 'b', causeKey: 'a' },
+      { event: event(0), key: 'c', causeKey: 'c' },
+    ];
+    expect(causesFirst(told).map(({ at }) => at)).toEqual([0, 2, 1]);
+  });
+});
+
+describe('the end of a term', () => {
+  const expired = { what: 'lane.expired', lane: 'publish', lanes: ['publish'], as: 'manual', by: 'ann', reason: 'r' };
+
+  it('is no trouble when it ran its time; that its holder died is (twin)', () => {
+    const kindOf = (isHold: boolean) =>
+      told(fold(new Script().at(1, 'forum', 'ann', { ...expired, isHold }).done()), 'lane.expired')?.kind;
+    expect([kindOf(false), kindOf(true)]).toEqual(['news', 'trouble']);
   });
 });
 

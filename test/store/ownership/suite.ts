@@ -148,7 +148,7 @@ export function ownerLocksSuite(driver: string, open: (world: World) => Promise<
       await Promise.all(Array.from({ length: 20 }, (_, n) => (n % 2 ? locks : others).look(GROUP)));
       const told = await journalOf(servers[0] as Redis, world.keys);
       expect(told.map(({ what }) => what)).toEqual(['lane.taken', 'lane.expired']);
-      expect(told[1]).toMatchObject({ as: 'manual', by: 'ann@desk', token: String(lease.token) });
+      expect(told[1]).toMatchObject({ as: 'manual', by: 'ann@desk', token: String(lease.token), isHold: true });
       expect((await others.take(GROUP, ask('cron'))).kind).toBe('granted');
       const before = await dumpOf(servers, world.prefix);
       expect((await locks.renew(GROUP, claim, 10_000)).kind).toBe('lost');
