@@ -5,7 +5,7 @@
 import { voidOrder } from '../path/audited.ts';
 import { readCancelOrders } from '../path/cancel-orders.ts';
 import { type JobView, showJob } from '../path/inspect.ts';
-import { readPause, sayPause } from '../path/pause.ts';
+import { readPauseRecord, sayPause } from '../path/pause.ts';
 import type { Redis } from '../store/connect.ts';
 import { closeIntent, type OpenIntent, readIntents } from '../store/intents.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
@@ -85,12 +85,12 @@ async function look(laneQueue: LaneQueue, keys: Keys, { id, what, entry, seen }:
   const job = entry.job ?? '';
   switch (what) {
     case 'lane.paused': {
-      const pause = await readPause(laneQueue, keys);
+      const pause = await readPauseRecord(laneQueue, keys);
       if (pause === undefined) return { found: 'running' };
       return pause?.intent === id ? { after: 'paused', found: 'paused' } : { found: sayPause(pause) };
     }
     case 'lane.resumed': {
-      const pause = await readPause(laneQueue, keys);
+      const pause = await readPauseRecord(laneQueue, keys);
       if (pause === undefined) return { after: 'running', found: 'running' };
       const isAsBefore = (pause?.intent ?? null) === seen.pause;
       // Paused anew: so it was resumed before.
