@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 import { adoptDisplaced, dropDisplaced, readDisplacedOwner } from '../../path/displaced-orders.ts';
 import { expectExclusive } from '../../path/owner-orders.ts';
+import { toReason } from '../../path/reason.ts';
 import { LanekeeperError, quote } from '../../words/errors.ts';
-import { reason as toReason } from './options.ts';
 import { hint, say, sayJson } from './print.ts';
 import { openSession } from './session.ts';
 
