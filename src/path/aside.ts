@@ -29,12 +29,20 @@ export async function moveAside(owned: OwnedLane): Promise<number> {
   return count;
 }
 
-/** What was fed by the owner that has the lane now, or what the order says. Answers how many; none while nobody can adopt. */
-export function bringBack(owned: OwnedLane, order: BackOrder = {}): Promise<number> {
+/**
+ * What was fed by the owner that has the lane now, or what the order says. Answers how many; none while nobody can adopt. `moved` is
+ * told of each page.
+ */
+export function bringBack(
+  owned: OwnedLane,
+  order: BackOrder = {},
+  moved: (count: number) => Promise<void> = async () => {},
+): Promise<number> {
   let tail = '';
   return walk(async (kept) => {
     const page = await backPage(owned, kept, tail, order);
     tail = page?.tail ?? '';
+    if (page) await moved(page.moved);
     return page ?? { moved: 0, kept, isLast: true };
   });
 }
