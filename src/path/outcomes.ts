@@ -35,6 +35,8 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
   function fromEnd(attempt: Attempt): Outcome | Promise<Outcome> {
     if (attempt.ended === 'cancelled') return { kind: 'cancel' };
     if (attempt.ended === 'leaving' || attempt.ended === 'unpermitted') return { kind: 'return' };
+    if (attempt.ended === 'turned')
+      return { kind: 'return', why: attempt.cause?.message ?? 'another pod runs its lane' };
     if (attempt.ended === 'lost') return { kind: 'lost', reason: 'its lock was lost; another pod may run it' };
     if (attempt.ended === 'fenced')
       return { kind: 'lost', reason: attempt.cause?.message ?? 'its owner was displaced' };
