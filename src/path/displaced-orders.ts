@@ -56,7 +56,7 @@ export async function adoptDisplaced(order: DisplacedOrder): Promise<number> {
     throw new LanekeeperError('LK_OWNED', text);
   }
   return carryOut(order, { order: 'adopt', what: 'jobs.adopted', to: { as, by } }, (moved) =>
-    bringBack(owned, { adopt: of }, moved),
+    bringBack(owned, { adopt: of }, { moved }),
   );
 }
 

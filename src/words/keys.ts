@@ -138,7 +138,7 @@ export interface Keys {
   lockBorn(): string;
   /** ZSET job -> when it was added, of those whose owner was displaced: parked at the gate `owner`, in the order in which they come back. */
   aside(lane: LaneAddress): string;
-  /** STRING the owner's token for which all that waits was moved aside or brought back; a minute, so that each is looked at again. */
+  /** STRING the owner's token for which all that waits was moved aside or brought back, and the lane's `displaced` then. Never expires. */
   asideDone(lane: LaneAddress): string;
   /** HASH of a slot of Bottleneck's -> '<lane>|<pod>' that holds it. Those that ended go with the next beat; gone after a minute without. */
   bottleneckHolders(tag: string): string;
