@@ -13,11 +13,12 @@ import { type Beat, createBeat } from './beat.ts';
 
 const LOOK_MS = 1_000;
 
-/** What the script of a take publishes: whom it stopped, each with the lock that its attempt had. */
+/** What the script of a take publishes: whom it stopped, each with the lock that its attempt had. `isMany`: too many to name. */
 interface Told {
   kind: string;
   as: string;
   by: string;
+  isMany?: true;
   jobs?: [lane: string, job: string, lock: string][];
 }
 
@@ -34,8 +35,10 @@ export function createDisplacedWatch({ attempts, lanes, notices, keys, events }:
   for (const tag of new Set(lanes.map(({ lane }) => lane.tag)))
     notices.on(keys.ownerNotice(tag), (text) => hear(JSON.parse(text) as Told));
 
-  function hear({ kind, as, by, jobs = [] }: Told): void {
+  function hear({ kind, as, by, isMany, jobs = [] }: Told): void {
     if (kind !== 'taken') return;
+    // Not the beat, which may be under way since before the take. If it fails, the next beat looks.
+    if (isMany) return void look().catch(() => {});
     const locks = new Map(jobs.map(([lane, job, lock]) => [`${lane}/${job}`, lock]));
     for (const attempt of attempts) {
       if (locks.get(`${attempt.lane.name}/${attempt.id}`) === attempt.token) {

@@ -1,20 +1,21 @@
 // Finds orders that were begun and whose result is not in the journal, because who gave them died in between; looks at what is the
 // case and writes that, with `found` for what it saw. It changes nothing itself: an order that did not happen stays so. One
-// pod does it for all; two at once write nothing twice.
+// pod does it for all, also on lanes that no pod runs; two at once write nothing twice.
 
 import { voidOrder } from '../path/audited.ts';
 import { readCancelOrders } from '../path/cancel-orders.ts';
+import { countDisplaced, type DisplacedOwner } from '../path/displaced-orders.ts';
 import { type JobView, showJob } from '../path/inspect.ts';
-import { readPause, sayPause } from '../path/pause.ts';
+import { readPauseRecord, sayPause } from '../path/pause.ts';
 import type { Redis } from '../store/connect.ts';
 import { closeIntent, type OpenIntent, readIntents } from '../store/intents.ts';
-import type { LaneQueue } from '../store/lane-queue.ts';
+import { type LaneQueue, openLaneQueue } from '../store/lane-queue.ts';
 import { redisNow } from '../store/redis-now.ts';
 import { LanekeeperError } from '../words/errors.ts';
 import type { EventHub } from '../words/events.ts';
 import type { Keys } from '../words/keys.ts';
 import type { Beat } from './beat.ts';
-import { createGuardedBeat, guardOf } from './guarded-beat.ts';
+import { createGuardedBeat } from './guarded-beat.ts';
 
 /** Younger ones are in the hands of who gave them: a change takes milliseconds, a Redis that hangs 8 s. */
 export const RIPE_MS = 10_000;
@@ -26,7 +27,6 @@ export interface IntentKeeperOptions {
   who: string;
   redis: Redis;
   keys: Keys;
-  laneQueues: readonly LaneQueue[];
   events: EventHub;
   ripeMs?: number;
 }
@@ -38,35 +38,34 @@ interface Verdict {
 }
 
 export function createIntentKeeper(options: IntentKeeperOptions): Beat {
-  const { who, redis, keys, laneQueues, events, ripeMs = RIPE_MS } = options;
-  const byTag = new Map<string, LaneQueue[]>();
-  for (const one of laneQueues) byTag.set(one.lane.tag, [...(byTag.get(one.lane.tag) ?? []), one]);
+  const { who, redis, keys, events, ripeMs = RIPE_MS } = options;
 
   async function work(): Promise<void> {
     const nowAt = await redisNow(redis);
-    for (const ofTag of byTag.values()) await lookAtTag(ofTag, nowAt);
+    for (const tag of await redis.smembers(keys.intentTags())) await lookAtTag(tag, nowAt);
   }
 
-  async function lookAtTag(ofTag: readonly LaneQueue[], nowAt: number): Promise<void> {
-    const [first] = ofTag as [LaneQueue];
-    const { open, closed } = await readIntents(first);
+  async function lookAtTag(tag: string, nowAt: number): Promise<void> {
+    const intents = keys.intents(tag);
+    const { open, closed } = await readIntents({ redis, intents });
     const failed: unknown[] = [];
     for (const intent of open) {
-      const laneQueue = ofTag.find(({ lane }) => lane.name === intent.entry.lane);
-      // Of a lane that this pod does not know: another's, or nobody's.
-      if (!laneQueue || nowAt - intent.at < ripeMs) continue;
+      if (nowAt - intent.at < ripeMs) continue;
+      // Rare: one that stays open would cost this pod a queue for each lane of the fleet.
+      const laneQueue = openLaneQueue(redis, keys, { name: intent.entry.lane, tag });
       // One that cannot be looked at holds up none of the others.
       await close(laneQueue, intent).catch((error) => failed.push(error));
+      await laneQueue.close();
     }
     const old = closed.filter(([, at]) => nowAt - at > FORGET_MS).map(([id]) => id);
-    if (old.length > 0) await redis.hdel(first.intents, ...old);
+    if (old.length > 0) await redis.hdel(intents, ...old);
     if (failed.length > 0) throw failed[0];
   }
 
   async function close(laneQueue: LaneQueue, intent: OpenIntent): Promise<void> {
     const { id, what, who: by, entry } = intent;
-    if (what === 'dead.replayed' || what === 'dead.dropped') {
-      const found = 'its process gave no sign of life: it may have done more';
+    if (isOverMany(what)) {
+      const found = await lookAtMany(laneQueue, keys, intent);
       await closeIntent(laneQueue, id, { what, who: by, entry: { ...entry, isStopped: true, found } }, true);
       return;
     }
@@ -75,22 +74,36 @@ export function createIntentKeeper(options: IntentKeeperOptions): Beat {
     else await closeIntent(laneQueue, id, { what, who: by, entry: { ...entry, after, found } });
   }
 
-  const guard = keys.beat('intents', guardOf(laneQueues.map(({ lane }) => lane)));
+  const guard = keys.beat('intents', 'all');
   return createGuardedBeat({ what: 'look for open intents', who, redis, guard, everyMs: EVERY_MS, events, work });
 }
 
-type Looked = OpenIntent & { what: Exclude<OpenIntent['what'], 'dead.replayed' | 'dead.dropped'> };
+const OVER_MANY = ['dead.replayed', 'dead.dropped', 'jobs.adopted', 'jobs.dropped'] as const;
+type OverMany = (typeof OVER_MANY)[number];
+type OfOne = OpenIntent & { what: Exclude<OpenIntent['what'], OverMany> };
 
-async function look(laneQueue: LaneQueue, keys: Keys, { id, what, entry, seen }: Looked): Promise<Verdict> {
+function isOverMany(what: OpenIntent['what']): what is OverMany {
+  return (OVER_MANY as readonly string[]).includes(what);
+}
+
+/** What is left of what it was about; its entry says how much was surely done. */
+async function lookAtMany(laneQueue: LaneQueue, keys: Keys, { what, entry }: OpenIntent): Promise<string> {
+  const found = 'its process gave no sign of life: it may have done more';
+  if (what !== 'jobs.adopted' && what !== 'jobs.dropped') return found;
+  const left = await countDisplaced({ laneQueue, keys, of: entry.of as DisplacedOwner });
+  return `${found}; ${left} of theirs still lie aside`;
+}
+
+async function look(laneQueue: LaneQueue, keys: Keys, { id, what, entry, seen }: OfOne): Promise<Verdict> {
   const job = entry.job ?? '';
   switch (what) {
     case 'lane.paused': {
-      const pause = await readPause(laneQueue, keys);
+      const pause = await readPauseRecord(laneQueue, keys);
       if (pause === undefined) return { found: 'running' };
       return pause?.intent === id ? { after: 'paused', found: 'paused' } : { found: sayPause(pause) };
     }
     case 'lane.resumed': {
-      const pause = await readPause(laneQueue, keys);
+      const pause = await readPauseRecord(laneQueue, keys);
       if (pause === undefined) return { after: 'running', found: 'running' };
       const isAsBefore = (pause?.intent ?? null) === seen.pause;
       // Paused anew: so it was resumed before.

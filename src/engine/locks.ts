@@ -34,7 +34,7 @@ export function createLockKeeper({ attempts, queueOf, clock, events }: LockKeepe
     for (const attempt of attempts) {
       if (attempt.ended && !attempt.isSettling) continue;
       if (!attempt.isLocked()) {
-        attempt.end('lost', attemptOver(attempt, 'its lock could not be renewed in time'));
+        attempt.end(attempt.lapsed, attemptOver(attempt, 'its lock could not be renewed in time'));
         continue;
       }
       const heldMs = clock.mono() - (attempt.lockedUntilMono - lockDeadline(0));

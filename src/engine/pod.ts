@@ -122,7 +122,7 @@ export function createPod(options: PodOptions): Pod {
   const overdue = createOverdueWatch({ who: name, redis, keys, clock, events, lanes: watched });
   const owners = createOwners({ pod: name, redis, keys, notices, events, attempts, lanes: watched });
   const retention = createRetention({ pod: name, redis, keys, lanes: watched, events });
-  const intents = createIntentKeeper({ who: name, redis, keys, laneQueues: [...laneQueues.values()], events });
+  const intents = createIntentKeeper({ who: name, redis, keys, events });
   const journalTags = [...new Set([...laneQueues.values()].map(({ lane }) => lane.tag))];
   const journalTrim = createJournalTrim({ who: name, redis, keys, tags: journalTags, events });
   const presence = createPresence({ redis, keys, pod: name, clock, events }, () => ({

@@ -42,7 +42,7 @@ export function createTurns({ attempts, keys, ...shared }: TurnsOptions): Turns 
         onLost(reason) {
           for (const attempt of attempts) {
             if (attempt.lane !== lane) continue;
-            attempt.end('lost', attemptOver(attempt, `another pod may run its lane: ${reason}`));
+            attempt.end(attempt.lapsed, attemptOver(attempt, `another pod may run its lane: ${reason}`));
           }
           turned();
         },

@@ -22,24 +22,35 @@ export function ownedLane(lane: Lane, laneQueue: LaneQueue, keys: Keys): OwnedLa
   return { laneQueue, keys, lease: keys.owner(groupAddress(lane)) };
 }
 
+/** `head`: a line is walked only where its first page, which runs next, holds something to move. */
+export type Reach = 'all' | 'head';
+
 /** Everything that waits and whose owner was displaced. Answers how many were moved. */
-export async function moveAside(owned: OwnedLane): Promise<number> {
+export async function moveAside(owned: OwnedLane, reach: Reach = 'all'): Promise<number> {
   let count = 0;
-  for (const set of WAITING_SETS) count += await walk((kept) => asidePage(owned, set, kept));
+  for (const set of WAITING_SETS) count += await walk((kept) => asidePage(owned, set, kept), reach);
   return count;
 }
 
-/** What was fed by the owner that has the lane now, or what the order says. Answers how many; none while nobody can adopt. */
-export function bringBack(owned: OwnedLane, order: BackOrder = {}): Promise<number> {
+/**
+ * What was fed by the owner that has the lane now, or what the order says. Answers how many; none while nobody can adopt. `moved` is
+ * told of each page.
+ */
+export function bringBack(
+  owned: OwnedLane,
+  order: BackOrder = {},
+  { reach = 'all', moved = async () => {} }: { reach?: Reach; moved?: (count: number) => Promise<void> } = {},
+): Promise<number> {
   let tail = '';
   return walk(async (kept) => {
     const page = await backPage(owned, kept, tail, order);
     tail = page?.tail ?? '';
+    if (page) await moved(page.moved);
     return page ?? { moved: 0, kept, isLast: true };
-  });
+  }, reach);
 }
 
-async function walk(next: (kept: number) => Promise<Page>): Promise<number> {
+async function walk(next: (kept: number) => Promise<Page>, reach: Reach): Promise<number> {
   let count = 0;
   for (let walks = 0; walks < MAX_WALKS; walks++) {
     const before = count;
@@ -49,7 +60,7 @@ async function walk(next: (kept: number) => Promise<Page>): Promise<number> {
       crashPoint('after-aside');
       count += page.moved;
       kept = page.kept;
-      isLast = page.isLast;
+      isLast = page.isLast || (reach === 'head' && count === 0);
     }
     if (count === before) break;
   }

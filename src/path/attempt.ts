@@ -16,12 +16,16 @@ import type { Turn } from './turn.ts';
 /** Between "our clock says the lock is over" and "Redis gives the job to another": room for clocks that tick unevenly. */
 const LOCK_MARGIN_MS = 1_000;
 
-/** `fenced`: another took its lane, and its owner was displaced. `outranked`: a job that came later is to have its window. */
+/**
+ * `fenced`: another took its lane, and its owner was displaced. `turned`: its pod is not the one of its lane any more. `outranked`: a
+ * job that came later is to have its window.
+ */
 export type EndReason =
   | 'settled'
   | 'timeout'
   | 'lost'
   | 'fenced'
+  | 'turned'
   | 'leaving'
   | 'cancelled'
   | 'unpermitted'
@@ -129,12 +133,21 @@ export class Attempt {
 
   /** The last instant (monotonic) at which it may send: its lock is surely ours, and its agent, and the lane where one pod runs it. */
   get safeUntilMono(): number {
-    const heldUntil = this.hold ? Math.min(this.lockedUntilMono, this.hold.untilMono) : this.lockedUntilMono;
-    return this.turn ? Math.min(heldUntil, this.turn.untilMono) : heldUntil;
+    return this.turn ? Math.min(this.heldUntilMono, this.turn.untilMono) : this.heldUntilMono;
+  }
+
+  /** The last instant (monotonic) at which its job, and its agent, are surely its pod's. */
+  get heldUntilMono(): number {
+    return this.hold ? Math.min(this.lockedUntilMono, this.hold.untilMono) : this.lockedUntilMono;
   }
 
   isLocked(): boolean {
     return this.#clock.mono() < this.safeUntilMono;
+  }
+
+  /** What it ends with when it is not locked any more: as long as its job is still its pod's, that can be handed back. */
+  get lapsed(): 'turned' | 'lost' {
+    return this.turn && this.#clock.mono() < this.heldUntilMono ? 'turned' : 'lost';
   }
 
   end(reason: EndReason, error?: Error): void {

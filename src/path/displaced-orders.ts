@@ -1,16 +1,17 @@
 // What an operator may order about the jobs that displaced owners left: adopt them, for whoever holds the lane now, or drop them. The
-// order stands in the journal before anything is moved, and what came of it after.
+// order stands in the journal before anything is moved, and what came of it after; with each page how far it has come, so that of
+// one who dies in the middle a pod tells that (path/operation). The same order again goes on where it ended.
 
-import { randomBytes } from 'node:crypto';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { redisNow } from '../store/redis-now.ts';
+import { crashPoint } from '../words/crash-point.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
-import type { EventName, Events } from '../words/events.ts';
 import { JOB_FIELDS, type Keys } from '../words/keys.ts';
 import { bringBack, ownedLane } from './aside.ts';
 import { cancelJob } from './cancel.ts';
 import { toName } from './definition.ts';
 import type { Lane } from './lane.ts';
+import { newOperationId, openOperation } from './operation.ts';
 import { AS_FORM, readFeeder, sayTake } from './owned.ts';
 
 const PAGE = 200;
@@ -26,9 +27,9 @@ export interface DisplacedOrder {
   lane: Lane;
   keys: Keys;
   of: DisplacedOwner;
+  /** By whom and why. */
+  who: string;
   reason: string;
-  /** Writes to the journal and resolves when it stands. */
-  append: <N extends EventName>(what: N, data: Events[N]) => Promise<void>;
 }
 
 /** 'cron' or 'cron:ann@desk'. */
@@ -44,7 +45,7 @@ export function readDisplacedOwner(text: string): DisplacedOwner {
 
 /** They become the jobs of the lane's owner, and go back into line. Answers how many. */
 export async function adoptDisplaced(order: DisplacedOrder): Promise<number> {
-  const { lane, laneQueue, keys, of, append } = order;
+  const { lane, laneQueue, keys, of } = order;
   const owned = ownedLane(lane, laneQueue, keys);
   const [[as, by, until], nowAt] = await Promise.all([
     laneQueue.redis.hmget(owned.lease, 'as', 'by', 'until'),
@@ -54,43 +55,74 @@ export async function adoptDisplaced(order: DisplacedOrder): Promise<number> {
     const text = `nobody owns lane ${quote(lane.name)} now, so nobody can adopt: take it first, with '${sayTake(lane.name)}'`;
     throw new LanekeeperError('LK_OWNED', text);
   }
-  const facts = await begin(order, 'adopt');
-  if (!facts) return 0;
-  const count = await bringBack(owned, { adopt: of });
-  await append('jobs.adopted', { ...facts, count, to: { as, by } });
-  return count;
+  return carryOut(order, { order: 'adopt', what: 'jobs.adopted', to: { as, by } }, (moved) =>
+    bringBack(owned, { adopt: of }, { moved }),
+  );
 }
 
 /** They are cancelled: nothing is left of them but the journal's word. Answers how many. */
-export async function dropDisplaced(order: DisplacedOrder): Promise<number> {
-  const facts = await begin(order, 'drop');
-  if (!facts) return 0;
-  const { laneQueue, keys, append } = order;
+export function dropDisplaced(order: DisplacedOrder): Promise<number> {
+  const { laneQueue, keys } = order;
+  return carryOut(order, { order: 'drop', what: 'jobs.dropped' }, async (moved) => {
+    for await (const page of walkAside(order)) {
+      crashPoint('before-aside');
+      const dropped = await Promise.all(page.map((id) => cancelJob(laneQueue, keys, id).then(() => true, ifMoved)));
+      crashPoint('after-aside');
+      await moved(dropped.filter((isOut) => isOut).length);
+    }
+  });
+}
+
+/** Those that one owner left, or all of that name, lie aside as yet. */
+export async function countDisplaced(left: LeftAside): Promise<number> {
   let count = 0;
-  for await (const page of walkAside(order)) {
-    const dropped = await Promise.all(page.map((id) => cancelJob(laneQueue, keys, id).then(() => true, ifMoved)));
-    count += dropped.filter((isOut) => isOut).length;
-  }
-  await append('jobs.dropped', { ...facts, count });
+  for await (const page of walkAside(left)) count += page.length;
   return count;
 }
 
-/** Undefined: there is nothing to order about. */
-async function begin(order: DisplacedOrder, what: 'adopt' | 'drop') {
-  const { lane, laneQueue, of, reason, append } = order;
-  let total = 0;
-  for await (const page of walkAside(order)) total += page.length;
-  if (total === 0) return undefined;
-  const nowAt = await redisNow(laneQueue.redis);
-  const operation = `o_${nowAt.toString(16).padStart(12, '0')}${randomBytes(4).toString('hex')}`;
+type Kind =
+  | { order: 'adopt'; what: 'jobs.adopted'; to: { as: string; by: string } }
+  | { order: 'drop'; what: 'jobs.dropped' };
+
+/** Nothing is told where there is nothing to order about. */
+async function carryOut(
+  given: DisplacedOrder,
+  { order, what, ...more }: Kind,
+  work: (moved: (count: number) => Promise<void>) => Promise<unknown>,
+): Promise<number> {
+  const { lane, laneQueue, of, who, reason } = given;
+  const total = await countDisplaced(given);
+  if (total === 0) return 0;
+  const operation = newOperationId(await redisNow(laneQueue.redis));
   const facts = { lane: lane.name, operation, of, reason };
-  await append('displaced.ordered', { ...facts, order: what, total });
-  return facts;
+  const state = { count: 0, isStopped: false };
+  const toEntry = () => ({ ...facts, ...more, ...state });
+  const begun = { what: 'displaced.ordered', entry: { ...facts, order, total } } as const;
+  const record = await openOperation(laneQueue, { what, who, toEntry }, begun);
+  try {
+    await work((moved) => {
+      state.count += moved;
+      return record.isAlive();
+    });
+  } catch (error) {
+    // What was done is told, if Redis still listens.
+    state.isStopped = true;
+    await record.end().catch(() => {});
+    throw error;
+  }
+  await record.end();
+  return state.count;
+}
+
+interface LeftAside {
+  laneQueue: LaneQueue;
+  keys: Keys;
+  of: DisplacedOwner;
 }
 
 /** The ids of what that owner left, a page at a time; what was taken out meanwhile makes no page skip any. */
-async function* walkAside({ lane, laneQueue, keys, of }: DisplacedOrder): AsyncGenerator<string[]> {
-  const { redis, jobKey } = laneQueue;
+async function* walkAside({ laneQueue, keys, of }: LeftAside): AsyncGenerator<string[]> {
+  const { redis, jobKey, lane } = laneQueue;
   for (let kept = 0; ; ) {
     const ids = await redis.zrange(keys.aside(lane), String(kept), String(kept + PAGE - 1));
     const fedBy = await Promise.all(ids.map((id) => redis.hget(jobKey(id), JOB_FIELDS.owner)));

@@ -3,8 +3,6 @@
 // process that dies between two letters loses and doubles nothing. Only letters that were dead when it began: one that dies
 // again at once is not replayed twice.
 
-import { randomBytes } from 'node:crypto';
-import { beginIntent, closeIntent, newIntentId } from '../store/intents.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { redisNow } from '../store/redis-now.ts';
 import type { Clock } from '../words/clock.ts';
@@ -12,13 +10,12 @@ import { LanekeeperError, quote, toError } from '../words/errors.ts';
 import type { FailureClass } from '../words/failure.ts';
 import { removeLetter, replayLetter } from './dead-letters.ts';
 import { countLetters, type Letter, ofClass, walkLetters } from './letters.ts';
+import { newOperationId, type Operation, openOperation } from './operation.ts';
 
 /** A replay costs Redis 35 us: 500 a second are 2 % of it. What the upstream stands is for the lane's own limits to say. */
 export const DEFAULT_RATE = 500;
 /** Letters in hand at once, at the most: beyond, Redis is no faster. */
 const MAX_IN_HAND = 50;
-/** Three of them within the 10 s after which an intent is taken to be left (engine/intent-keeper). */
-const ALIVE_MS = 3_000;
 
 export interface OperationOptions {
   /** Only letters whose last failure was of this class. */
@@ -69,7 +66,7 @@ async function run(
 ): Promise<OperationState> {
   const { onProgress, signal } = options;
   const begunAt = await redisNow(laneQueue.redis);
-  const operation = `o_${begunAt.toString(16).padStart(12, '0')}${randomBytes(4).toString('hex')}`;
+  const operation = newOperationId(begunAt);
   const total = await countLetters(laneQueue, begunAt);
   const state: OperationState = { operation, total, seen: 0, done: 0, skipped: 0, isStopped: false };
   const record = await openRecord(laneQueue, options, order, state);
@@ -105,31 +102,18 @@ async function run(
   return state;
 }
 
-/**
- * What the journal says of it: that it begins, and how it ended. Dying in between leaves its intent, by which a pod tells how far it
- * had come; a sign of life every now and then keeps the intent of one that takes its time.
- */
-async function openRecord(
+/** What the journal says of it. */
+function openRecord(
   laneQueue: LaneQueue,
   options: OperationOptions,
   { order, what }: OperationOrder,
   state: OperationState,
-) {
-  const { who, reason, clock } = options;
-  const id = newIntentId();
+): Promise<Operation> {
+  const { who, reason } = options;
   const facts = { lane: laneQueue.lane.name, operation: state.operation, class: options.class ?? null, reason };
   const toEntry = () => ({ ...facts, count: state.done, skipped: state.skipped, isStopped: state.isStopped });
-  const begun = { what: 'operation.begun', entry: { ...facts, order, total: state.total, intent: id } } as const;
-  await beginIntent(laneQueue, id, { what, who, entry: toEntry(), seen: {} }, begun);
-  let toldAt = clock.mono();
-  return {
-    async isAlive(): Promise<void> {
-      if (clock.mono() - toldAt < ALIVE_MS) return;
-      toldAt = clock.mono();
-      await beginIntent(laneQueue, id, { what, who, entry: toEntry(), seen: {} });
-    },
-    end: () => closeIntent(laneQueue, id, { what, who, entry: toEntry() }),
-  };
+  const begun = { what: 'operation.begun', entry: { ...facts, order, total: state.total } } as const;
+  return openOperation(laneQueue, { what, who, toEntry }, begun);
 }
 
 /** All of them are counted, even when one fails: the others were done. */

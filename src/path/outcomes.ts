@@ -11,7 +11,7 @@ import type { FailureClass, UpstreamError } from '../words/failure.ts';
 import { toEpochMs } from '../words/instant.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
 import { answerKind, type DeadAnswer, type Outcome, type ParkAnswer, type RetryAnswer } from '../words/outcome.ts';
-import type { Attempt } from './attempt.ts';
+import type { Attempt, EndReason } from './attempt.ts';
 import type { Lane } from './lane.ts';
 
 /** A result is an answer to keep beside the job, not a file store. */
@@ -21,6 +21,14 @@ const MAX_REASON_CHARS = 8_192;
 
 /** A park for an instant that has passed uses no attempt: run at once, it would go round for ever and heat a core. */
 const MIN_PARK_MS = 1_000;
+
+/** What became of the job is nobody's doing: back to its place in the line. */
+const WHY_BACK: Partial<Record<EndReason, string>> = {
+  leaving: 'its pod is leaving',
+  turned: 'another pod runs its lane now',
+  unpermitted: 'its permit ran out',
+  outranked: 'a job that came later goes first',
+};
 
 export interface Outcomes {
   fromReturned(attempt: Attempt, returned: unknown): Outcome | Promise<Outcome>;
@@ -34,9 +42,8 @@ export function createOutcomes(lane: Lane, laneQueue: LaneQueue, clock: Clock, r
 
   function fromEnd(attempt: Attempt): Outcome | Promise<Outcome> {
     if (attempt.ended === 'cancelled') return { kind: 'cancel' };
-    if (attempt.ended === 'leaving') return { kind: 'return' };
-    if (attempt.ended === 'unpermitted') return { kind: 'return', why: 'its permit ran out' };
-    if (attempt.ended === 'outranked') return { kind: 'return', why: 'a job that came later goes first' };
+    const why = attempt.ended && WHY_BACK[attempt.ended];
+    if (why) return { kind: 'return', why };
     if (attempt.ended === 'lost') return { kind: 'lost', reason: 'its lock was lost; another pod may run it' };
     if (attempt.ended === 'fenced')
       return { kind: 'lost', reason: attempt.cause?.message ?? 'its owner was displaced' };

@@ -2,11 +2,11 @@
 // nothing is changed; what is carried out the scripts write into the journal themselves.
 
 import type { SeenLease } from '../store/ownership/lease-fields.ts';
-import type { OwnerLocks, OwnerSeen, TakeAsk, TakeReply } from '../store/ownership/owner-locks.ts';
+import type { LockServersSeen, OwnerLocks, OwnerSeen, TakeAsk, TakeReply } from '../store/ownership/owner-locks.ts';
 import { toInstant } from '../words/clock.ts';
-import { toDurationMs } from '../words/duration.ts';
+import { formatDuration, toDurationMs } from '../words/duration.ts';
 import { LanekeeperError, quote, wrongOption } from '../words/errors.ts';
-import { MAX_TERM_MS, type Owner, type OwnerGroup, type OwnerLease, sayOwner } from '../words/owner.ts';
+import { LEASE_MS, MAX_TERM_MS, type Owner, type OwnerGroup, type OwnerLease, sayOwner } from '../words/owner.ts';
 import { toName } from './definition.ts';
 import { groupOf } from './group.ts';
 import type { Lane } from './lane.ts';
@@ -51,6 +51,10 @@ export interface OwnerLooked {
   /** Who had it last, while nobody has it. */
   last: OwnerTerm | null;
   seenAt: number | null;
+  /** Of the lock servers, where they decide: null where this Redis does. */
+  servers: LockServersSeen | null;
+  /** What it means that no majority of them answers; null while one does. */
+  undecided: string | null;
 }
 
 const LEAST_TERM_MS = 1_000;
@@ -93,7 +97,7 @@ export async function lookAtOwner({ locks, lane, lanes }: OwnerOrders): Promise<
   return toLooked(group, await locks.look(group));
 }
 
-function toLooked(group: OwnerGroup, { lease, lanes }: OwnerSeen): OwnerLooked {
+function toLooked(group: OwnerGroup, { lease, lanes, servers }: OwnerSeen): OwnerLooked {
   const told = lease ? tellOwner(lease) : null;
   return {
     lane: group.lane,
@@ -101,7 +105,20 @@ function toLooked(group: OwnerGroup, { lease, lanes }: OwnerSeen): OwnerLooked {
     owner: lease?.isLive && told ? { ...told, renews: lease.hold !== '' } : null,
     last: lease && !lease.isLive ? told : null,
     seenAt: lease?.nowAt ?? null,
+    servers: servers ?? null,
+    undecided: servers && servers.answering < servers.majority ? sayUndecided(servers, lease) : null,
   };
+}
+
+/** Adds are checked against the record, so what it says holds; but nobody can change it. */
+function sayUndecided({ answering, count, majority }: LockServersSeen, lease: SeenLease | undefined): string {
+  const feeds = !lease?.isLive
+    ? 'nobody can take the lane'
+    : lease.hold === ''
+      ? 'its owner feeds it until the term ends, and nobody can take it or give it back'
+      : `its holder cannot renew it and stops within ${formatDuration(LEASE_MS)}, and then nobody can take it`;
+  const answers = `${answering} of ${count} lock servers answer${answering === 1 ? 's' : ''}, expected ${majority}`;
+  return `${answers}: this is what Redis recorded last; ${feeds} before a majority answers`;
 }
 
 function tellOwner({ as, by, reason, token, sinceAt, untilAt }: SeenLease): OwnerTerm {

@@ -10,9 +10,10 @@ export interface Pause {
   who: string;
   reason: string | null;
   sinceAt: number;
-  /** Of the order, while its result is not in the journal. */
-  intent?: string;
 }
+
+/** As it stands in Redis: with the intent of its order, by which the journal is completed if who gave it died. */
+export type PauseRecord = Pause & { intent?: string };
 
 /** `null`: paused, but not through us (Bull Board, plain BullMQ), so nobody knows by whom. */
 export type PauseSeen = Pause | null;
@@ -20,9 +21,22 @@ export type PauseSeen = Pause | null;
 /** Younger records belong to a pause that is being made right now. */
 const IN_THE_MAKING_MS = 10_000;
 
-export async function readPause({ queue, redis, lane }: LaneQueue, keys: Keys): Promise<PauseSeen | undefined> {
+export async function readPause(laneQueue: LaneQueue, keys: Keys): Promise<PauseSeen | undefined> {
+  const record = await readPauseRecord(laneQueue, keys);
+  return record && toPause(record);
+}
+
+/** For whoever looks after the orders themselves. */
+export async function readPauseRecord(
+  { queue, redis, lane }: LaneQueue,
+  keys: Keys,
+): Promise<PauseRecord | null | undefined> {
   const [isPaused, pause] = await Promise.all([queue.isPaused(), readRecord(redis, keys.pause(lane))]);
   return isPaused ? (pause ?? null) : undefined;
+}
+
+function toPause({ who, reason, sinceAt }: PauseRecord): Pause {
+  return { who, reason, sinceAt };
 }
 
 /**
@@ -46,7 +60,8 @@ export async function pauseLane(laneQueue: LaneQueue, keys: Keys, pause: Pause):
       // Also when somebody else is just doing it: pausing twice does no harm.
       await queue.pause();
       if (isOurs) return { after: 'paused' };
-      other = (await readRecord(redis, key)) ?? null;
+      const record = await readRecord(redis, key);
+      other = record ? toPause(record) : null;
       return { found: sayPause(other) };
     },
   );
@@ -59,7 +74,7 @@ export async function resumeLane(
   keys: Keys,
   { who, reason }: Order,
 ): Promise<PauseSeen | undefined> {
-  const was = await readPause(laneQueue, keys);
+  const was = await readPauseRecord(laneQueue, keys);
   if (was === undefined) return undefined;
   // Who paused it may have died before the journal said so, and soon nobody can see that it was paused.
   if (was?.intent !== undefined) await tellPaused(laneQueue, was, was.intent);
@@ -75,7 +90,7 @@ export async function resumeLane(
     await laneQueue.redis.del(keys.pause(laneQueue.lane));
     return { after: 'running' };
   });
-  return was;
+  return was && toPause(was);
 }
 
 /** Nothing is written when it was told before. */
@@ -96,7 +111,7 @@ export function sayPause(pause: PauseSeen): string {
   return `the lane is paused by ${pause.who}: ${pause.reason ?? 'no reason given'}`;
 }
 
-async function readRecord(redis: LaneQueue['redis'], key: string): Promise<Pause | undefined> {
+async function readRecord(redis: LaneQueue['redis'], key: string): Promise<PauseRecord | undefined> {
   const json = await redis.hget(key, 'pause');
-  return json === null ? undefined : (JSON.parse(json) as Pause);
+  return json === null ? undefined : (JSON.parse(json) as PauseRecord);
 }

@@ -129,7 +129,7 @@ export function createRequest(attempt: Attempt, clock: Clock): Context['fetch'] 
 
 /** Nothing leaves a pod for an attempt that is over, or whose lock has run out by this pod's own monotonic clock. */
 export function refuseIfOver(attempt: Attempt, what: string, name?: unknown): void {
-  if (!attempt.ended && !attempt.isLocked()) attempt.end('lost', attemptOver(attempt, 'its lock ran out'));
+  if (!attempt.ended && !attempt.isLocked()) attempt.end(attempt.lapsed, attemptOver(attempt, 'its lock ran out'));
   if (!attempt.ended) return;
   // Quoted here, because quoting costs more than looking.
   const named = name === undefined ? what : `${what} ${quote(name)}`;

@@ -113,10 +113,25 @@ export function createRunner(options: RunnerOptions): RunJob {
     });
     deadlines.watch(attempt);
     return new Promise((resolve) => {
+      let handled: Promise<void> | undefined;
       // What goes on after its attempt was cut off may still end or throw: nobody waits for it any more.
-      attempt.onCutOff(() => resolve(fromEnd(attempt)));
-      void admitAndHandle(attempt, resolve);
+      attempt.onCutOff(() => resolve(attempt.ended === 'turned' ? handBack(attempt, handled) : fromEnd(attempt)));
+      handled = admitAndHandle(attempt, resolve);
     });
+  }
+
+  /**
+   * Another pod may run its lane, and has not the job, which is locked: back in line it runs there at once, and counts as no stall.
+   * But not beside this handler: a handler that does not end before the lock does leaves it to that.
+   */
+  async function handBack(attempt: Attempt, handled: Promise<void> | undefined): Promise<Outcome> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<Outcome>((resolve) => {
+      const reason = `${attempt.cause?.message}, and its handler did not end while its lock lasted`;
+      timer = setTimeout(() => resolve({ kind: 'lost', reason }), Math.max(0, attempt.heldUntilMono - clock.mono()));
+    });
+    const ended = Promise.resolve(handled).then(() => fromEnd(attempt));
+    return Promise.race([ended, tooLate]).finally(() => clearTimeout(timer));
   }
 
   /** One promise for it all: each more cost a no-op job 0.2 us and its garbage. */
@@ -126,7 +141,7 @@ export function createRunner(options: RunnerOptions): RunJob {
       const answer = admit(attempt);
       const verdict = answer instanceof Promise ? await answer : answer;
       // The pod may have been stopped for longer than the lock lives: then another has the job.
-      if (!attempt.isLocked()) attempt.end('lost', attemptOver(attempt, 'its lock ran out'));
+      if (!attempt.isLocked()) attempt.end(attempt.lapsed, attemptOver(attempt, 'its lock ran out'));
       if (attempt.ended) return;
       if (verdict.kind === 'admit' && attempt.hold) {
         const { agent } = attempt.hold;

@@ -237,7 +237,7 @@ function announce(attempt: Attempt, outcome: Exclude<Outcome, { kind: 'lost' }>,
       lane: lane.name,
       job,
       attempt: number,
-      reason: outcome.why ?? 'its pod is leaving',
+      reason: outcome.why,
     });
     return;
   }

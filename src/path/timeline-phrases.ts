@@ -35,8 +35,12 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally' | ((line: Timelin
   'displaced.ordered': order(
     (l) => `began to ${text(l, 'order')} ${jobs(l, 'total')} that ${feeder(l)} left in ${lane(l)}: ${why(l)}`,
   ),
-  'jobs.adopted': order((l) => `adopted ${jobs(l, 'count')} that ${feeder(l)} left in ${lane(l)}: ${why(l)}`),
-  'jobs.dropped': order((l) => `dropped ${jobs(l, 'count')} that ${feeder(l)} left in ${lane(l)}: ${why(l)}`),
+  'jobs.adopted': order(
+    (l) => `adopted ${jobs(l, 'count')} that ${feeder(l)} left in ${lane(l)}${stopped(l)}: ${why(l)}`,
+  ),
+  'jobs.dropped': order(
+    (l) => `dropped ${jobs(l, 'count')} that ${feeder(l)} left in ${lane(l)}${stopped(l)}: ${why(l)}`,
+  ),
   'agent.ordered': order(
     (l) => `${ordered(l)} ${text(l, 'agent')} of ${upstream(l)}${opens(l)}: ${why(l)}`,
     (l, count, which) => `${ordered(l)} ${count} agents of ${upstream(l)} (${which})${opens(l)}: ${why(l)}`,

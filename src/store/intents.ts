@@ -6,6 +6,7 @@ import type { EventName } from '../words/events.ts';
 import type { LaneQueue } from './lane-queue.ts';
 import { beginIntent as begin } from './scripts/begin-intent.ts';
 import { closeIntent as close } from './scripts/close-intent.ts';
+import { knowTag } from './scripts/know-tag.ts';
 
 /** What becomes of the order when it was carried out. */
 export type Ordered =
@@ -15,7 +16,9 @@ export type Ordered =
   | 'job.cancelled'
   | 'job.replayed'
   | 'dead.replayed'
-  | 'dead.dropped';
+  | 'dead.dropped'
+  | 'jobs.adopted'
+  | 'jobs.dropped';
 
 export interface Intent {
   what: Ordered;
@@ -33,6 +36,7 @@ export interface OpenIntent extends Intent {
 }
 
 type Place = Pick<LaneQueue, 'redis' | 'journal' | 'intents'>;
+type Known = Place & Pick<LaneQueue, 'lane' | 'intentTags'>;
 
 export function newIntentId(): string {
   return `i_${randomBytes(8).toString('hex')}`;
@@ -40,12 +44,14 @@ export function newIntentId(): string {
 
 /** `told` is the entry that says that it begins; without one it is a sign of life. */
 export async function beginIntent(
-  { redis, journal, intents }: Place,
+  { redis, journal, intents, intentTags, lane }: Known,
   id: string,
   intent: Intent,
   told?: { what: EventName; entry: object },
 ): Promise<void> {
   const { who } = intent;
+  // First, and on its own: the set lies on another shard. So no intent is where nobody looks.
+  if (told) await knowTag.run(redis, { intentTags }, { tag: lane.tag });
   const known = JSON.stringify(told?.entry ?? {});
   await begin.run(
     redis,
@@ -73,7 +79,7 @@ export function closeIntent(
 export async function readIntents({
   redis,
   intents,
-}: Place): Promise<{ open: OpenIntent[]; closed: [string, number][] }> {
+}: Pick<Place, 'redis' | 'intents'>): Promise<{ open: OpenIntent[]; closed: [string, number][] }> {
   const all = Object.entries(await redis.hgetall(intents));
   const isOpen = ([, text]: [string, string]) => !text.startsWith('-');
   return {

@@ -29,6 +29,8 @@ export interface LaneQueue {
   /** The stream of its tag, and the orders whose result is not in it yet. */
   readonly journal: string;
   readonly intents: string;
+  /** Where the tags are known that have such orders. */
+  readonly intentTags: string;
   /** The sorted set that says "there is work": BullMQ's workers and our bell block on it. */
   readonly marker: string;
   jobKey(id: string): string;
@@ -64,6 +66,7 @@ export function openLaneQueue(redis: Redis, keys: Keys, lane: LaneAddress, podNa
     redis,
     journal: keys.journal(lane.tag),
     intents: keys.intents(lane.tag),
+    intentTags: keys.intentTags(),
     marker: backend.toKey('marker'),
     jobKey: (id) => backend.toKey(id),
     close: () => queue.close(),

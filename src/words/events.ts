@@ -40,6 +40,13 @@ interface DisplacedRef {
   reason: string;
 }
 
+/** `isStopped`: before all were looked at. `found`: of one whose giver died, by the pod that looked. */
+interface DisplacedEnd {
+  count: number;
+  isStopped: boolean;
+  found?: string;
+}
+
 /** `lane` is the one that was named, `lanes` all that have this owner together; `token` is text: Lua writes it. */
 interface OwnerRef {
   lane: string;
@@ -83,8 +90,8 @@ export interface Events {
   'jobs.returned': { lane: string; count: number };
   /** Somebody orders about what displaced owners left: `jobs.adopted` or `jobs.dropped` tells how it ended. */
   'displaced.ordered': DisplacedRef & { order: 'adopt' | 'drop'; total: number };
-  'jobs.adopted': DisplacedRef & { count: number; to: { as: string; by: string } };
-  'jobs.dropped': DisplacedRef & { count: number };
+  'jobs.adopted': DisplacedRef & DisplacedEnd & { to: { as: string; by: string } };
+  'jobs.dropped': DisplacedRef & DisplacedEnd;
   'admission.decided': JobRef & { verdict: 'park' | 'refuse'; gate: Gate | null; reason: string };
   'settle.refused': JobRef & { attempt: number; outcome: string };
   'job.stalled': JobRef;

@@ -30,6 +30,8 @@ export interface Keys {
    * '-<epoch ms>' once somebody found that it had not happened: who gave it may still come and do it. Dropped an hour later.
    */
   intents(tag: string): string;
+  /** SET of the tags that ever had one, so that any pod finds them. Never expires; as many as there are upstreams and lanes without. */
+  intentTags(): string;
   /** HASH pod -> JSON of its last heartbeat. A pod removes itself; a dead one is dropped by the others after a minute. */
   pods(): string;
   /** STRING held with PX by the process that does such a beat for all now; whoever finds it free goes next. */
@@ -137,7 +139,7 @@ export interface Keys {
   lockBorn(): string;
   /** ZSET job -> when it was added, of those whose owner was displaced: parked at the gate `owner`, in the order in which they come back. */
   aside(lane: LaneAddress): string;
-  /** STRING the owner's token for which all that waits was moved aside or brought back; a minute, so that each is looked at again. */
+  /** STRING the owner's token for which all that waits was moved aside or brought back, and the lane's `displaced` then. Never expires. */
   asideDone(lane: LaneAddress): string;
   /** HASH of a slot of Bottleneck's -> '<lane>|<pod>' that holds it. Those that ended go with the next beat; gone after a minute without. */
   bottleneckHolders(tag: string): string;
@@ -150,6 +152,7 @@ export function createKeys(prefix: string): Keys {
     reservation: (lane: LaneAddress, hash: string) => `${prefix}:l:{${lane.tag}}:${lane.name}:same:${hash}`,
     journal: (tag: string) => `${prefix}:u:{${tag}}:journal`,
     intents: (tag: string) => `${prefix}:u:{${tag}}:intents`,
+    intentTags: () => `${prefix}:intent-tags`,
     fleetJournal: () => `${prefix}:journal`,
     pods: () => `${prefix}:pods`,
     beat: (what: string, lanes: string) => `${prefix}:beat:${what}:${lanes}`,

@@ -15,8 +15,8 @@ export type Outcome =
   | { kind: 'dead'; class: FailureClass; error: Error }
   /** By somebody's order: the job is removed, and no attempt follows. */
   | { kind: 'cancel' }
-  /** Back to its place in the line, as if it had not been fetched. Default why: the pod is leaving. */
-  | { kind: 'return'; why?: string }
+  /** Back to its place in the line, as if it had not been fetched. */
+  | { kind: 'return'; why: string }
   /** Another pod may have it by now: nothing may be settled. */
   | { kind: 'lost'; reason: string };
 

@@ -36,11 +36,19 @@ it('pause and resume are told by whom and why: in why, in lanes, in the journal,
     because: expect.stringMatching(/^the lane is paused by .+@.+: the forum moves$/),
     pause: { reason: 'the forum moves', sinceAt: expect.stringMatching(/Z$/) },
   });
+  // Nothing of how the order is looked after.
+  const fields = ['who', 'reason', 'sinceAt'];
+  for (const args of [
+    ['why', 'publish', id],
+    ['pause', 'publish'],
+  ])
+    expect(Object.keys((await json<{ pause: object }>(world, ...args)).pause)).toEqual(fields);
   const lanes = await json<{ lane: string; pause?: { who: string } }[]>(world, 'lanes');
   expect(lanes.find(({ lane }) => lane === 'publish')).toMatchObject({
     isPaused: true,
     pause: { reason: 'the forum moves' },
   });
+  expect(Object.keys(lanes.find(({ lane }) => lane === 'publish')?.pause ?? {})).toEqual(fields);
   expect((await world.cli(['lanes'])).stdout).toMatch(/publish \(paused\).*paused by .+@.+: the forum moves/);
 
   const resumed = await world.cli(['resume', 'publish', '--reason', 'it has moved']);

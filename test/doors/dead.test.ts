@@ -121,7 +121,7 @@ it('refuses in one line what cannot be meant', async ({ world }) => {
     [2, ['drop', 'j_1', '--class', 'auth'], 'takes either an id or --class'],
     [2, ['export', '--all'], 'takes no --all'],
     [2, ['export', 'j_1'], 'takes no id, got "j_1"'],
-    [2, ['replay', '--all', '--rate', '-1'], 'expected a whole number'],
+    [1, ['replay', '--all', '--rate', '-1'], 'rate: expected a whole number'],
     [1, ['replay', '--all', '--class', 'broken'], '--class: expected one of transient, timeout'],
     [1, ['replay', '--all', '--class', ''], 'got ""'],
   ];

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { checkReplicas } from '../../src/doors/cli/doctor/replicas.ts';
+import { freePort } from '../../src/store/embedded-server.ts';
 import { readInfo } from '../../src/store/redis-info.ts';
 import { dumpOf } from '../store/ownership/suite.ts';
 import { it, type World } from '../support/world.ts';
@@ -87,6 +88,41 @@ it('take, owner and release say who has which lanes until when; what is wrong is
     /> publish, reply taken by manual for 2h: backfill .*\n(?:.*\n)*.*> publish, reply released by cron/,
   );
   expect(released).toMatchObject({ lanes: ['publish', 'reply'], as: 'cron', reason: 'at 3' });
+});
+
+it('with a majority of lock servers down, owner answers from the record and says so, and take and release are refused', {
+  timeout: 60_000,
+}, async ({ world }) => {
+  const dir = await folder(world);
+  await world.cli(['take', 'publish', '--as', 'manual', '--reason', 'backfill', '--dir', dir]);
+  const ports = await Promise.all([freePort(), freePort(), freePort()]);
+  const urls = ports.map((port) => `redis://127.0.0.1:${port}`);
+  const run = (...args: string[]) => world.cli([...args, '--dir', dir], { LANEKEEPER_LOCK_URLS: urls.join(',') });
+  const before = await dumpOf([world.redis], world.prefix);
+  const said =
+    '0 of 3 lock servers answer, expected 2: this is what Redis recorded last; its owner feeds it until the term ends, and ' +
+    'nobody can take it or give it back before a majority answers';
+  const { code, stdout, stderr } = await run('owner', 'publish');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^owner +manual of /m);
+  expect(stdout).toMatch(new RegExp(`^lock servers +${said}$`, 'm'));
+  expect(JSON.parse((await run('owner', 'publish', '--json')).stdout)).toMatchObject({
+    owner: { as: 'manual' },
+    servers: { count: 3, majority: 2, answering: 0 },
+    undecided: said,
+  });
+  for (const order of [['take', '--reason', 'more'], ['release']]) {
+    const refused = await run(order[0] as string, 'publish', '--as', 'manual', ...order.slice(1));
+    expect({ code: refused.code, stdout: refused.stdout }).toEqual({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/^error: publish: not (taken|released): expected 2 of 3 lock servers to agree.*\n$/);
+  }
+  expect(await dumpOf([world.redis], world.prefix)).toBe(before);
+  // Where this Redis decides, nothing is said of lock servers.
+  expect(JSON.parse((await world.cli(['owner', 'publish', '--json', '--dir', dir])).stdout)).toMatchObject({
+    owner: { as: 'manual' },
+    servers: null,
+    undecided: null,
+  });
 });
 
 it('doctor knows what replicas and Sentinels need, and says nothing where there are none', async ({ world }) => {

@@ -1,6 +1,6 @@
 // A pod that heard no notice finds by itself that its attempts were cut loose; and notices that mean others harm nobody.
 
-import { describe, expect } from 'vitest';
+import { describe, expect, vi } from 'vitest';
 import { createDisplacedWatch } from '../../src/engine/displaced.ts';
 import { defineLane } from '../../src/index.ts';
 import { Attempt } from '../../src/path/attempt.ts';
@@ -70,5 +70,13 @@ describe('the watch', () => {
       [undefined, undefined],
       [undefined, undefined],
     ]);
+  });
+
+  it('looks at once where a notice says that there are too many to name', async ({ world }) => {
+    const { attempts, tell, queues } = await watched(world);
+    await world.redis.del(`${queues.get('publish')?.jobKey('b')}:lock`);
+    tell({ kind: 'taken', as: 'manual', by: 'ann@desk', isMany: true });
+    await vi.waitFor(() => expect(attempts[1].ended).toBe('fenced'), { timeout: 500, interval: 5 });
+    expect(attempts.map(({ ended }) => ended)).toEqual([undefined, 'fenced', undefined]);
   });
 });

@@ -1,7 +1,6 @@
 // Orders whose change is BullMQ's: wherever who gives one dies, the journal tells once what became of it, and tells what is the case.
 
 import { afterEach, describe, expect, vi } from 'vitest';
-import { guardOf } from '../../src/engine/guarded-beat.ts';
 import { createIntentKeeper } from '../../src/engine/intent-keeper.ts';
 import { createJournalTrim, KEEP_MS } from '../../src/engine/journal-trim.ts';
 import { dead, defineLane, handle } from '../../src/index.ts';
@@ -35,13 +34,13 @@ afterEach(() => {
 const POINTS: OrderPoint[] = ['before-intent', 'after-intent', 'after-change', 'after-result'];
 const lane = defineLane({ name: 'orders', concurrency: 1 });
 
-async function keep(world: World, laneQueues: LaneQueue[], ripeMs = 0): Promise<void> {
+async function keep(world: World, ripeMs = 0): Promise<void> {
   const { redis, keys } = world;
   const failing: unknown[] = [];
   const events = createEventHub();
   events.on('redis.failing', (data) => void failing.push(data));
-  const keeper = createIntentKeeper({ who: 'pod-1', redis, keys, laneQueues, events, ripeMs });
-  await redis.del(keys.beat('intents', guardOf(laneQueues.map((one) => one.lane))));
+  const keeper = createIntentKeeper({ who: 'pod-1', redis, keys, events, ripeMs });
+  await redis.del(keys.beat('intents', 'all'));
   await keeper.once();
   expect(failing).toEqual([]);
 }
@@ -107,7 +106,7 @@ describe.each(Object.keys(ORDERS))('%s', (name) => {
   const arrange = ORDERS[name] as NonNullable<(typeof ORDERS)[string]>;
 
   it.for(POINTS)('whose giver dies %s is told once, as it is', async (point, { world }) => {
-    const { queue, give, state, what, before, after } = await arrange(world);
+    const { give, state, what, before, after } = await arrange(world);
     death.at = point;
     await expect(give()).rejects.toThrow('killed');
     death.at = undefined;
@@ -117,8 +116,8 @@ describe.each(Object.keys(ORDERS))('%s', (name) => {
     const bySelf = await told(world);
     const missing = results(bySelf).length === 0;
     expect(missing, 'without a keeper the result lacks (twin)').toBe(point !== 'after-result');
-    await Promise.all([keep(world, [queue]), keep(world, [queue])]);
-    await keep(world, [queue]);
+    await Promise.all([keep(world), keep(world)]);
+    await keep(world);
 
     expect(await state(), 'who looks changes nothing').toBe(isDone ? after : before);
     const entries = await told(world);
@@ -141,9 +140,9 @@ describe.each(Object.keys(ORDERS))('%s', (name) => {
   });
 
   it('that nobody disturbs is told once, and leaves nothing open', async ({ world }) => {
-    const { queue, give, state, what, after } = await arrange(world);
+    const { give, state, what, after } = await arrange(world);
     await give();
-    await keep(world, [queue]);
+    await keep(world);
     expect(await state()).toBe(after);
     expect((await told(world)).map((entry) => entry.what)).toEqual(['order.begun', what]);
     expect(await world.redis.exists(world.keys.intents(lane.tag))).toBe(0);
@@ -169,10 +168,10 @@ describe('who was only stopped', () => {
       });
       await vi.waitFor(async () => expect(await told(world)).not.toEqual([]));
       if (!isLate) await vi.waitFor(async () => expect(await queue.queue.isPaused()).toBe(true));
-      await keep(world, [queue]);
+      await keep(world);
       held.open();
       expect(await given).toBe(true);
-      await keep(world, [queue]);
+      await keep(world);
       const expected = isLate ? ['order.begun', 'order.voided', 'lane.paused'] : ['order.begun', 'lane.paused'];
       expect((await told(world)).map(({ what }) => what)).toEqual(expected);
       await queue.queue.resume();
@@ -181,10 +180,10 @@ describe('who was only stopped', () => {
   });
 
   it('is left alone as long as it may still be at it', async ({ world }) => {
-    const { queue, give } = await (ORDERS.pause as NonNullable<typeof ORDERS.pause>)(world);
+    const { give } = await (ORDERS.pause as NonNullable<typeof ORDERS.pause>)(world);
     death.at = 'after-change';
     await expect(give()).rejects.toThrow('killed');
-    await keep(world, [queue], 60_000);
+    await keep(world, 60_000);
     expect(results(await told(world))).toEqual([]);
   });
 });
@@ -196,7 +195,7 @@ describe('an order', () => {
     await expect(pauseLane(queue, world.keys, { ...BY_ANN, sinceAt: 1 })).rejects.toThrow('killed');
     death.at = undefined;
     await resumeLane(queue, world.keys, { who: 'bob', reason: 'well again' });
-    await keep(world, [queue]);
+    await keep(world);
     const entries = await told(world);
     expect(entries.map(({ what, who }) => [what, who])).toEqual([
       ['order.begun', 'ann@desk'],
@@ -232,7 +231,7 @@ describe('an order', () => {
       expect(job).toMatchObject({ state: 'dead' });
       expect(job.finishedAt).not.toBe(finishedAt);
     });
-    await keep(world, [queue]);
+    await keep(world);
     const entries = (await told(world)).filter(({ who }) => who === 'ann@desk');
     expect(entries).toMatchObject([{ what: 'order.begun' }, { what: 'job.replayed', found: 'dead again' }]);
   });
@@ -246,10 +245,10 @@ describe('an order', () => {
     const gone = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await gone;
-    await keep(world, [queue], 60_000);
+    await keep(world, 60_000);
     expect(await journalled(world, 'forum'), 'as long as it may live (twin)').toHaveLength(1);
-    await keep(world, [queue]);
-    await keep(world, [queue]);
+    await keep(world);
+    await keep(world);
     const [begun, ended, ...more] = await journalled(world, 'forum');
     expect(more).toEqual([]);
     const same = { operation: begun?.operation, who: begun?.who, reason: 'mended', intent: begun?.intent };
@@ -262,14 +261,42 @@ describe('an order', () => {
   });
 });
 
-it('marks of those that were voided go after an hour, and intents of unknown lanes stay', async ({ world }) => {
-  const queue = world.queue(lane);
-  const nowAt = await redisNow(world.redis);
-  const other = { what: 'lane.paused', who: 'x', at: 1, entry: { lane: 'other', reason: null }, seen: {} };
-  const marks = { i_old: `-${nowAt - 3_700_000}`, i_new: `-${nowAt - 3_500_000}`, i_other: JSON.stringify(other) };
-  await world.redis.hset(world.keys.intents(lane.tag), marks);
-  await keep(world, [queue]);
-  expect((await world.redis.hkeys(world.keys.intents(lane.tag))).sort()).toEqual(['i_new', 'i_other']);
+it('marks of those that were voided go after an hour', async ({ world }) => {
+  const { redis, keys } = world;
+  const nowAt = await redisNow(redis);
+  const marks = { i_old: `-${nowAt - 3_700_000}`, i_new: `-${nowAt - 3_500_000}` };
+  await redis.sadd(keys.intentTags(), lane.tag);
+  await redis.hset(keys.intents(lane.tag), marks);
+  await keep(world);
+  expect(await redis.hkeys(keys.intents(lane.tag))).toEqual(['i_new']);
+});
+
+describe('an order on a lane that no pod runs', () => {
+  const stranger = defineLane({ name: 'stranger', concurrency: 1 });
+
+  async function given(world: World): Promise<void> {
+    death.at = 'after-change';
+    const pause = { ...BY_ANN, sinceAt: systemClock.now() };
+    await expect(pauseLane(world.queue(stranger), world.keys, pause)).rejects.toThrow('killed');
+    death.at = undefined;
+  }
+
+  it('is told as it is by any pod of any other lane', async ({ world }) => {
+    await given(world);
+    await keep(world);
+    expect(await journalled(world, stranger.tag)).toMatchObject([
+      { what: 'order.begun', lane: 'stranger', ...BY_ANN },
+      { what: 'lane.paused', lane: 'stranger', ...BY_ANN, found: 'paused' },
+    ]);
+    expect(await world.redis.exists(world.keys.intents(stranger.tag))).toBe(0);
+  });
+
+  it('whose tag nobody wrote down is found by nobody (twin)', async ({ world }) => {
+    await given(world);
+    await world.redis.del(world.keys.intentTags());
+    await keep(world);
+    expect((await journalled(world, stranger.tag)).map(({ what }) => what)).toEqual(['order.begun']);
+  });
 });
 
 it('the journal loses what is older than 30 days, of every stream, and nothing younger', async ({ world }) => {

@@ -146,25 +146,86 @@ describe('two pods', () => {
     expect(new Set(ran)).toEqual(new Set(['p1', 'p2']));
   });
 
-  it('that lost its turn ends what it runs as lost, and fetches nothing more', async ({ world }) => {
+  /** A pod at work on a job of a lane for one pod, until another has that turn; `onAbort`: whether and when its handler ends then. */
+  async function losing(world: World, onAbort: (end: () => void) => void) {
     const slow = defineLane({ name: 'slow', pods: 'one' });
     const handler = handle(slow, {
       run: (_, { signal }) =>
-        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+        new Promise<string>((resolve) => signal.addEventListener('abort', () => onAbort(() => resolve('late')))),
     });
     const pod = await world.pod([handler], { name: 'p1' });
     const events = world.record(pod);
-    await (await world.producer()).add(slow, {});
+    const { id } = await (await world.producer()).add(slow, {});
     await vi.waitFor(() => expect(pod.running).toBe(1), RETRYING);
     // As another pod would have it by now.
-    const run = world.keys.run(slow);
-    await world.redis.hset(run, 'pod', 'p2', 'token', '1');
+    await world.redis.hset(world.keys.run(slow), 'pod', 'p2', 'token', '1');
+    await vi.waitFor(() => expect(events.map(({ name }) => name)).toContain('run.lost'), RETRYING);
+    const queue = world.queue(slow);
+    const counts = () => queue.queue.getJobCounts('active', 'wait', 'completed', 'failed', 'delayed');
+    const none = { active: 0, wait: 0, completed: 0, failed: 0, delayed: 0 };
+    const ends = () => events.filter(({ name }) => /^(attempt\.(lost|returned|finished)|settle\.refused)$/.test(name));
+    return { slow, pod, id, queue, counts, none, ends };
+  }
+
+  it('that lost its turn hands back what it ran, without a stall, settles nothing and fetches nothing more', async ({
+    world,
+  }) => {
+    const { slow, pod, id, queue, counts, none, ends } = await losing(world, (end) => end());
     await vi.waitFor(() => expect(pod.running).toBe(0), RETRYING);
-    const lost = events.find(({ name }) => name === 'attempt.lost');
-    expect(lost?.data).toMatchObject({ lane: 'slow' });
-    expect(events.map(({ name }) => name)).toContain('run.lost');
+    expect(ends()).toMatchObject([
+      { name: 'attempt.returned', data: { job: id, reason: expect.stringContaining('another pod may run its lane') } },
+    ]);
+    expect(await counts()).toEqual({ ...none, wait: 1 });
+    expect(await world.redis.hmget(queue.jobKey(id), 'stc', 'atm')).toEqual([null, null]);
+    expect(await world.redis.exists(`${queue.jobKey(id)}:lock`)).toBe(0);
     await (await world.producer()).add(slow, {});
+    expect(await counts()).toEqual({ ...none, wait: 2 });
+    // Whoever has the turn runs it.
+    await world.redis.del(world.keys.run(slow));
+    await world.pod([handle(slow, { run: () => 'again' })], { name: 'p2' });
+    await vi.waitFor(async () => expect(await counts()).toMatchObject({ wait: 0 }), RETRYING);
+  });
+
+  it('leaves a job to its lock as long as its handler does not end: it never runs beside another (twin)', async ({
+    world,
+  }) => {
+    let end = () => {};
+    const { pod, id, queue, counts, none, ends } = await losing(world, (then) => {
+      end = then;
+    });
+    expect(pod.running).toBe(1);
+    expect(await counts()).toEqual({ ...none, active: 1 });
+    expect(await world.redis.get(`${queue.jobKey(id)}:lock`)).toMatch(/^p1:/);
+    expect(ends()).toEqual([]);
+    end();
+    await vi.waitFor(async () => expect(await counts()).toEqual({ ...none, wait: 1 }), RETRYING);
+    expect(ends()).toMatchObject([{ name: 'attempt.returned' }]);
+  });
+
+  it('takes nothing back from a pod that has the job by now', async ({ world }) => {
+    let end = () => {};
+    const { pod, id, queue, counts, none, ends } = await losing(world, (then) => {
+      end = then;
+    });
+    await world.redis.set(`${queue.jobKey(id)}:lock`, 'p2:0', 'PX', 20_000);
+    end();
+    await vi.waitFor(() => expect(pod.running).toBe(0), RETRYING);
+    expect(await counts()).toEqual({ ...none, active: 1 });
+    expect(await world.redis.get(`${queue.jobKey(id)}:lock`)).toBe('p2:0');
+    expect(ends()).toMatchObject([{ name: 'settle.refused', data: { outcome: 'return' } }]);
+  });
+
+  it('that slept through its lock leaves the job to whoever finds it', async ({ world }) => {
+    let sleptMs = 0;
+    const clock = { now: systemClock.now, mono: () => systemClock.mono() + sleptMs };
+    const slow = defineLane({ name: 'slow', pods: 'one' });
+    const pod = await world.pod([handle(slow, { run: () => new Promise(() => {}) })], { clock });
+    const events = world.record(pod);
+    await (await world.producer()).add(slow, {});
+    await vi.waitFor(() => expect(pod.running).toBe(1), RETRYING);
+    sleptMs = 30_000;
+    await vi.waitFor(() => expect(pod.running).toBe(0), RETRYING);
+    expect(events.map(({ name }) => name)).toContain('attempt.lost');
     expect(await world.queue(slow).queue.getActiveCount()).toBe(1);
-    expect(await world.queue(slow).queue.getWaitingCount()).toBe(1);
   });
 });

@@ -75,8 +75,7 @@ it.for(CASES)('$what, whose giver is killed $point', async ({ what, point, arran
   expect(await results(), 'without a keeper (twin)').toEqual(point === 'after-result' ? [what] : []);
   const { redis, keys } = world;
   for (const who of ['pod-1', 'pod-2']) {
-    const laneQueues = [world.queue(publish)];
-    await createIntentKeeper({ who, redis, keys, laneQueues, events: createEventHub(), ripeMs: 0 }).once();
+    await createIntentKeeper({ who, redis, keys, events: createEventHub(), ripeMs: 0 }).once();
     for await (const found of redis.scanStream({ match: `${world.prefix}:beat:*` }))
       if (found.length > 0) await redis.del(...(found as string[]));
   }

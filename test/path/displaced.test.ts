@@ -227,7 +227,8 @@ describe('admission', () => {
     const [id = ''] = await feed(world, 'cron', ['a']);
     const token = await take(world, lane, 'manual', { setsAside: false });
     // As if all that waits had been moved: only admission is left to see it.
-    await world.redis.set(world.keys.asideDone(lane), String(token));
+    await world.redis.set(world.keys.asideDone(lane), `${token} park`);
+    await world.redis.set(world.keys.beat('aside-head', lane.name), 'p');
     const pod = await world.pod([handler]);
     const seen = world.record(pod);
     await untilAside(world, [id]);

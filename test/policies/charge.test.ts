@@ -32,8 +32,8 @@ describe('an attempt', () => {
     ['that was dead before it sent anything', dead, false, null, null],
     ['that met a limit', limited(), true, 7_200_000, null],
     ['that parks itself before it sent anything', asked, false, null, null],
-    ['whose pod leaves in mid-request', { kind: 'return' }, true, 7_200_000, null],
-    ['whose pod leaves before', { kind: 'return' }, false, null, null],
+    ['whose pod leaves in mid-request', { kind: 'return', why: '' }, true, 7_200_000, null],
+    ['whose pod leaves before', { kind: 'return', why: '' }, false, null, null],
     ['that was cancelled in mid-request', { kind: 'cancel' }, true, 7_200_000, null],
   ])('%s', (_, outcome, wasSent, byAttempt, bySuccess) => {
     expect(chargeFor(BY_ATTEMPT, outcome, wasSent).costMs).toBe(byAttempt);
@@ -60,7 +60,7 @@ describe('an agent', () => {
     ['died', dead, 0],
     ['was refused before its handler', { kind: 'dead', class: 'refused', error }, null],
     ['asked to wait', asked, null],
-    ['was given back', { kind: 'return' }, null],
+    ['was given back', { kind: 'return', why: '' }, null],
   ])('is thought of by its acts: an attempt that %s', (_, outcome, ok) => {
     expect(chargeFor(BY_ATTEMPT, outcome, true).ok).toBe(ok);
   });

@@ -11,11 +11,12 @@ import {
   markAgent,
   removeAgent,
 } from '../../path/agent-orders.ts';
+import { toReason } from '../../path/reason.ts';
 import { Calendar } from '../../store/calendar/calendar.ts';
 import { toInstant } from '../../words/clock.ts';
 import { formatDuration } from '../../words/duration.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
-import { dirCommand, reason as toReason } from './options.ts';
+import { dirCommand } from './options.ts';
 import { hint, say, sayFacts, sayJson, sayTable, when } from './print.ts';
 import { openSession, type Session } from './session.ts';
 

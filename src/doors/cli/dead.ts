@@ -6,12 +6,13 @@ import type { JobView } from '../../path/inspect.ts';
 import type { Lane } from '../../path/lane.ts';
 import { exportLetters } from '../../path/letter-export.ts';
 import { DEFAULT_RATE, dropLetters, type OperationState, replayLetters } from '../../path/letter-operation.ts';
+import { toReason } from '../../path/reason.ts';
 import type { LaneQueue } from '../../store/lane-queue.ts';
 import { systemClock, toInstant } from '../../words/clock.ts';
 import { LanekeeperError, quote } from '../../words/errors.ts';
 import { FAILURE_CLASSES, type FailureClass } from '../../words/failure.ts';
 import { onLeave } from './leaving.ts';
-import { count, laneCommand, reason as toReason } from './options.ts';
+import { count, laneCommand } from './options.ts';
 import { hint, printable, say, sayFacts, sayJson, sayTable, when } from './print.ts';
 import { createProgress } from './progress.ts';
 import { openSession, type Session } from './session.ts';
@@ -36,8 +37,13 @@ export function addDeadCommand(program: Command): void {
     .argument('[id]', 'the job, for show, replay and drop')
     .option('--all', 'replay or drop all of them')
     .option('--class <class>', `only what failed as ${FAILURE_CLASSES.join(', ')}`)
-    .option('--rate <n>', 'replay or drop so many a second; 0 for as fast as Redis answers', count, DEFAULT_RATE)
-    .option('--limit <n>', 'list at the most so many', count, 20)
+    .option(
+      '--rate <n>',
+      'replay or drop so many a second; 0 for as fast as Redis answers',
+      count('rate'),
+      DEFAULT_RATE,
+    )
+    .option('--limit <n>', 'list at the most so many', count('limit'), 20)
     .option('--reason <text>', 'why, for the journal', toReason)
     .addHelpText(
       'after',

@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 import { adoptDisplaced, dropDisplaced, readDisplacedOwner } from '../../path/displaced-orders.ts';
 import { expectExclusive } from '../../path/owner-orders.ts';
+import { toReason } from '../../path/reason.ts';
 import { LanekeeperError, quote } from '../../words/errors.ts';
-import { reason as toReason } from './options.ts';
 import { hint, say, sayJson } from './print.ts';
 import { openSession } from './session.ts';
 
@@ -33,10 +33,10 @@ export async function orderDisplaced(laneName: string, order: string, options: D
     throw new LanekeeperError('LK_USAGE', `owner ${laneName} ${order}: expected --reason <text>`);
   const whose = readDisplacedOwner(of);
   await using session = await openSession(options);
-  const { keys, append } = session;
+  const { keys, who } = session;
   const lane = expectExclusive(session.lane(laneName));
   const act = order === 'adopt' ? adoptDisplaced : dropDisplaced;
-  const count = await act({ laneQueue: session.queue(lane), lane, keys, of: whose, reason, append });
+  const count = await act({ laneQueue: session.queue(lane), lane, keys, of: whose, reason, who });
   if (options.json) return sayJson({ lane: lane.name, order, of: whose, count });
   if (count === 0) return hint(`${lane.name}: nothing changed: no job of ${of} waits for its owner`);
   const jobs = count === 1 ? '1 job' : `${count} jobs`;

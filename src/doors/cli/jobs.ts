@@ -9,11 +9,12 @@ import { lookAtLimits } from '../../path/limit-look.ts';
 import { readOwnerWait } from '../../path/owner-wait.ts';
 import { readPause, sayPause } from '../../path/pause.ts';
 import type { AddOptions } from '../../path/producer.ts';
+import { toReason } from '../../path/reason.ts';
 import { readWindowWait } from '../../path/window-wait.ts';
 import { systemClock } from '../../words/clock.ts';
 import { LanekeeperError, quote, toError } from '../../words/errors.ts';
 import { toRow } from './job-row.ts';
-import { count, laneCommand, reason } from './options.ts';
+import { count, laneCommand } from './options.ts';
 import { hint, paint, printable, say, sayFacts, sayJson, sayTable, when } from './print.ts';
 import { openSession } from './session.ts';
 import { readStandardInput } from './standard-input.ts';
@@ -24,7 +25,7 @@ export function addJobCommands(program: Command): void {
   laneCommand(program, 'add', 'put a job into a lane; prints its id and when it should start')
     .argument('<json>', "the payload as JSON, or '-' to read it from standard input")
     .option('--agent <name>', 'the agent on whose behalf it acts')
-    .option('--priority <n>', 'lower runs sooner, 0 first', count)
+    .option('--priority <n>', 'lower runs sooner, 0 first', count('priority'))
     .option('--key <text>', 'add it once: the same key while the job is kept adds nothing')
     .option('--at <instant>', "not before this instant, such as '2030-01-31T08:00:00Z'")
     .addOption(new Option('--as <owner>', 'feed an exclusive lane as this owner'))
@@ -61,7 +62,7 @@ export function addJobCommands(program: Command): void {
 
   laneCommand(program, 'jobs', 'list the jobs of a lane')
     .option('--state <state>', `only these: ${JOB_STATES.join(', ')}`)
-    .option('--limit <n>', 'at the most so many', count, 20)
+    .option('--limit <n>', 'at the most so many', count('limit'), 20)
     .action(async (laneName: string, options: { dir: string; json?: boolean; state?: string; limit: number }) => {
       const { state } = options;
       if (state !== undefined && !isJobState(state)) {
@@ -111,7 +112,7 @@ export function addJobCommands(program: Command): void {
 
   laneCommand(program, 'cancel', 'take a job out of its lane, also while it runs')
     .argument('<id>', 'the job')
-    .option('--reason <text>', 'why, for the journal', reason)
+    .option('--reason <text>', 'why, for the journal', toReason)
     .action(async (laneName: string, id: string, options: { dir: string; json?: boolean; reason?: string }) => {
       await using session = await openSession(options);
       const lane = session.lane(laneName);

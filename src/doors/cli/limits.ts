@@ -20,10 +20,11 @@ import {
   resetLimit,
   setLimit,
 } from '../../path/limit-orders.ts';
+import { toReason } from '../../path/reason.ts';
 import { toInstant } from '../../words/clock.ts';
 import { formatDuration } from '../../words/duration.ts';
 import { quote } from '../../words/errors.ts';
-import { dirCommand, reason as toReason } from './options.ts';
+import { dirCommand } from './options.ts';
 import { hint, say, sayFacts, sayJson, sayTable } from './print.ts';
 import { openSession, type Session } from './session.ts';
 

@@ -1,7 +1,7 @@
 // What commands share: the folder they work on, their answer's form, and how a number is read.
 
-import { type Command, InvalidArgumentError } from 'commander';
-import { isReason, REASON_FORM } from '../../path/reason.ts';
+import type { Command } from 'commander';
+import { wrongOption } from '../../words/errors.ts';
 
 export function dirCommand(program: Command, name: string, description: string): Command {
   return program
@@ -15,12 +15,10 @@ export function laneCommand(program: Command, name: string, description: string)
   return dirCommand(program, name, description).argument('<lane>', 'the lane');
 }
 
-export function reason(value: string): string {
-  if (isReason(value)) return value;
-  throw new InvalidArgumentError(`expected ${REASON_FORM}`);
-}
-
-export function count(value: string): number {
-  if (!/^\d{1,15}$/.test(value)) throw new InvalidArgumentError('expected a whole number, 0 or more');
-  return Number(value);
+/** Reads a value of `option`. What is refused here is refused like any other value: with 1, where an unknown option ends with 2. */
+export function count(option: string): (value: string) => number {
+  return (value) => {
+    if (/^\d{1,15}$/.test(value)) return Number(value);
+    throw wrongOption('LK_INPUT', option, 'a whole number, 0 or more', value);
+  };
 }

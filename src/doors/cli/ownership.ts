@@ -84,7 +84,7 @@ function sayTaken({ lanes, isSame, displaced, stopped, untilAt, sinceAt, ...owne
   }
 }
 
-function sayLooked({ lane, lanes, owner, last }: OwnerLooked): void {
+function sayLooked({ lane, lanes, owner, last, undecided }: OwnerLooked): void {
   const nowAt = systemClock.now();
   const takes = `lanekeeper take ${lane} --as manual --reason WHY`;
   const term = owner?.renews
@@ -104,5 +104,6 @@ function sayLooked({ lane, lanes, owner, last }: OwnerLooked): void {
         ? `${sayOwner(last)} for ${formatDuration(last.untilAt - last.sinceAt)}, until ${toInstant(last.untilAt)}: ${last.reason}`
         : null,
     ],
+    ['lock servers', undecided],
   ]);
 }

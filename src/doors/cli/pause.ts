@@ -2,8 +2,9 @@
 
 import type { Command } from 'commander';
 import { pauseLane, resumeLane, sayPause } from '../../path/pause.ts';
+import { toReason } from '../../path/reason.ts';
 import { systemClock } from '../../words/clock.ts';
-import { laneCommand, reason as toReason } from './options.ts';
+import { laneCommand } from './options.ts';
 import { hint, say, sayJson } from './print.ts';
 import { openSession } from './session.ts';
 

@@ -1,6 +1,6 @@
 // The command `timeline`: an incident told from the journal, minute by minute, as the stand-up form, or as data.
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { readHeads } from '../../path/heads.ts';
 import { type Incident, IncidentFold } from '../../path/incident.ts';
 import { countJobs } from '../../path/inspect.ts';
@@ -13,6 +13,7 @@ import { createTextTelling } from '../../path/timeline-text.ts';
 import { redisNow } from '../../store/redis-now.ts';
 import { systemClock, toInstant } from '../../words/clock.ts';
 import { DURATION_FORM, toDurationMs } from '../../words/duration.ts';
+import { LanekeeperError, wrongOption } from '../../words/errors.ts';
 import { INSTANT_FORM, toEpochMs } from '../../words/instant.ts';
 import { createLocalTime } from '../../words/local-time.ts';
 import { dirCommand } from './options.ts';
@@ -43,8 +44,10 @@ const MAX_LOOKED_AT = 10;
 export function addTimelineCommand(program: Command): void {
   dirCommand(program, 'timeline', 'tell what happened from the journal, minute by minute')
     .option('--lane <lane>', 'what concerns this lane: its own, its upstream, the pods and Redis')
-    .option('--since <span>', "from when: so long ago, such as '2h', or an instant", toSpan, { agoMs: 2 * 3_600_000 })
-    .option('--until <span>', 'until when, in the same form; without it until now', toSpan)
+    .option('--since <span>', "from when: so long ago, such as '2h', or an instant", toSpan('since'), {
+      agoMs: 2 * 3_600_000,
+    })
+    .option('--until <span>', 'until when, in the same form; without it until now', toSpan('until'))
     .addOption(new Option('--format <format>', 'text to read, md for the stand-up, json for programs').choices(FORMATS))
     .option('--follow', 'go on telling as things happen')
     .addHelpText(
@@ -62,9 +65,8 @@ export function addTimelineCommand(program: Command): void {
       const [sinceAt, untilAt] = [toAt(since, nowAt), until && toAt(until, nowAt)];
       if (sinceAt >= (untilAt ?? nowAt)) {
         const asked = `${toInstant(sinceAt)} to ${toInstant(untilAt ?? nowAt)}`;
-        self.error(`error: --since: expected an instant before --until, and not after now, got ${asked}`, {
-          exitCode: 2,
-        });
+        const text = `--since: expected an instant before --until, and not after now, got ${asked}`;
+        throw new LanekeeperError('LK_INPUT', text);
       }
       const query = { ...toQuery(session, options.lane), sinceAt, untilAt };
       if (follow) return followText(query, nowAt);
@@ -74,12 +76,14 @@ export function addTimelineCommand(program: Command): void {
     });
 }
 
-function toSpan(value: string): Span {
-  const agoMs = toDurationMs(value);
-  if (agoMs !== undefined && !/^\d+$/.test(value)) return { agoMs };
-  const at = toEpochMs(value);
-  if (at === undefined) throw new InvalidArgumentError(`expected ${DURATION_FORM}, or ${INSTANT_FORM}`);
-  return { at };
+function toSpan(option: string): (value: string) => Span {
+  return (value) => {
+    const agoMs = toDurationMs(value);
+    if (agoMs !== undefined && !/^\d+$/.test(value)) return { agoMs };
+    const at = toEpochMs(value);
+    if (at !== undefined) return { at };
+    throw wrongOption('LK_INPUT', option, `${DURATION_FORM}, or ${INSTANT_FORM}`, value);
+  };
 }
 
 function toAt(span: Span, nowAt: number): number {

@@ -46,10 +46,18 @@ local function tell(what, stream, who, lane, lanes, lease, more)
   writeEntry(what, stream, who, '', entry)
 end
 
--- What pods hear at once. `jobs`: nil for none, because an empty list would be written as an object.
+-- What pods hear at once. `jobs`: nil for none, because an empty list would be written as an object. It goes to every pod of the tag:
+-- one that would be longer than this (some 150 jobs) names none, and each pod looks at the locks of its own.
+local MOST_NOTICE = 16384
+
 local function announce(kind, channel, lane, lanes, lease, jobs)
   local notice = { kind = kind, lane = lane, lanes = namesOf(lanes), as = lease.as, by = lease.by, token = lease.token, jobs = jobs }
-  call('PUBLISH', channel, cjson.encode(notice))
+  local text = cjson.encode(notice)
+  if jobs and #text > MOST_NOTICE then
+    notice.jobs, notice.isMany = nil, true
+    text = cjson.encode(notice)
+  end
+  call('PUBLISH', channel, text)
 end
 
 -- For the metrics: each lane changed hands once more. Beside the entry, so that no change counts twice or not at all.

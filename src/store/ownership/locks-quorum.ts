@@ -103,6 +103,15 @@ export function createQuorumLocks({ redis, keys, urls, clock, abstainMs = LEASE_
     );
   }
 
+  /** Of what each server answered, or why it did not: undefined when a majority did. */
+  function sayAnswers(replies: readonly unknown[]): string[] | undefined {
+    const isSilent = (reply: unknown): reply is string => typeof reply === 'string';
+    if (replies.filter((reply) => !isSilent(reply)).length >= majority) return undefined;
+    return replies.map(
+      (reply, place) => `${withoutPassword(urls[place] as string)}: ${isSilent(reply) ? reply : 'answers'}`,
+    );
+  }
+
   function sayVotes(votes: readonly Vote[]): string[] {
     return votes.map((vote, place) => {
       const from = withoutPassword(urls[place] as string);
@@ -160,22 +169,34 @@ export function createQuorumLocks({ redis, keys, urls, clock, abstainMs = LEASE_
       const { lease } = await record.look(group);
       const refusal = whyNot(lease, ask);
       if (refusal) return { kind: refusal, lease, lanes: [] };
+      // Given back on the record alone, no two would ever feed the lane, but nobody could take it either: the servers that come back
+      // refuse everybody else until its term has run out, a day perhaps, and the journal would say that it is free. So it stays
+      // theirs, who may go on; and it is asked first, so that a minority does not give back what the others keep.
+      const why = sayAnswers(
+        await askAll(
+          (at) => at.answers(),
+          (late) => late,
+        ),
+      );
+      if (why) throw down(group, 'released', why);
       // First those who would refuse the next owner: as long as the record stands, the lane is still ours.
       const replies = await askAll(
         (at) => at.release(group, { as: ask.as, by: ask.by, why: ask.why }),
-        (why) => why,
+        (late) => late,
       );
-      const done = replies.filter((reply) => typeof reply !== 'string').length;
-      if (done < majority) {
-        const why = replies.map((reply, place) => {
-          return `${withoutPassword(urls[place] as string)}: ${typeof reply === 'string' ? reply : 'released'}`;
-        });
-        throw down(group, 'released', why);
-      }
+      const whyNotAll = sayAnswers(replies);
+      if (whyNotAll) throw down(group, 'released', whyNotAll);
       return record.release(group, ask);
     },
 
-    look: (group) => record.look(group),
+    async look(group) {
+      const answers = askAll(
+        (at) => at.answers(),
+        () => false,
+      );
+      const [seen, answered] = await Promise.all([record.look(group), answers]);
+      return { ...seen, servers: { count: urls.length, majority, answering: answered.filter(Boolean).length } };
+    },
 
     close() {
       for (const server of servers ?? []) server.close();

@@ -39,6 +39,15 @@ export interface OwnerSeen {
   readonly lease: SeenLease | undefined;
   readonly lanes: string[];
   readonly lastToken: number;
+  /** Of the lock servers, where they decide. */
+  readonly servers?: LockServersSeen;
+}
+
+export interface LockServersSeen {
+  readonly count: number;
+  /** How many have to agree. */
+  readonly majority: number;
+  readonly answering: number;
 }
 
 export type TakeReply = Exclude<Taken, { kind: 'abstains' }>;
@@ -54,6 +63,7 @@ export interface OwnerLocks {
   take(group: OwnerGroup, ask: TakeAsk): Promise<TakeReply>;
   renew(group: OwnerGroup, claim: Claimed, termMs: number): Promise<RenewReply>;
   release(group: OwnerGroup, ask: ReleaseAsk): Promise<ReleaseReply>;
+  /** What the record says, which is what adds are checked against; whoever decides. */
   look(group: OwnerGroup): Promise<OwnerSeen>;
   close(): void;
 }

@@ -70,6 +70,12 @@ export class OwnerRecord {
     return releaseOwner.run(this.#redis, this.#at(group), { ...given, ...rest, channel });
   }
 
+  /** Throws when its Redis does not answer. */
+  async answers(): Promise<true> {
+    await this.#redis.ping();
+    return true;
+  }
+
   look(group: OwnerGroup): Promise<OwnerSeen> {
     const channel = this.#keys.ownerNotice(group.address.tag);
     const known = JSON.stringify(group.lanes);

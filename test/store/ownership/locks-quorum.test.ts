@@ -7,7 +7,7 @@ import type { OwnerLocks } from '../../../src/store/ownership/owner-locks.ts';
 import { systemClock } from '../../../src/words/clock.ts';
 import { it, type World } from '../../support/world.ts';
 import { type BareServer, shareServers } from './servers.ts';
-import { ask, GROUP, granted, ownerLocksSuite } from './suite.ts';
+import { ask, dumpOf, GROUP, granted, ownerLocksSuite } from './suite.ts';
 
 const borrow = shareServers(3);
 
@@ -124,10 +124,22 @@ describe('a majority of the lock servers', () => {
     const { lease } = await granted(locks, held());
     await Promise.all([servers[0]?.kill(), servers[2]?.kill()]);
     await expect(locks.renew(GROUP, claimOf(lease), 8_000)).rejects.toMatchObject({ code: 'LK_LOCKS_DOWN' });
-    await expect(locks.release(GROUP, { ...claimOf(lease), why: 'done' })).rejects.toMatchObject({
-      code: 'LK_LOCKS_DOWN',
+    const standing = [world.redis, (servers[1] as BareServer).admin];
+    const before = await dumpOf(standing, world.prefix);
+    const refused = await locks.release(GROUP, { ...claimOf(lease), why: 'done' }).catch((error) => error);
+    expect(refused).toMatchObject({ code: 'LK_LOCKS_DOWN' });
+    expect(refused.message).toMatch(/^publish: not released: expected 2 of 3 lock servers to agree, got redis:[^\n]*$/);
+    expect(await dumpOf(standing, world.prefix), 'the one that is up gives nothing back by itself').toBe(before);
+    expect(await locks.look(GROUP)).toMatchObject({
+      lease: { isLive: true, token: lease.token },
+      servers: { count: 3, majority: 2, answering: 1 },
     });
-    expect((await locks.look(GROUP)).lease).toMatchObject({ isLive: true, token: lease.token });
+  });
+
+  it('that is up is told, with one that is down', async ({ world }) => {
+    const { servers, client } = openQuorum(world);
+    await servers[2]?.kill();
+    expect(await client().look(GROUP)).toMatchObject({ servers: { count: 3, majority: 2, answering: 2 } });
   });
 });
 
