@@ -299,14 +299,14 @@ const PROTECTIONS: Protection[] = [
   },
   {
     name: 'who lost an agent is let in to send',
-    off: ["local isOurs = call('HGET', stateKey(ARGV[1]), 'token') == ARGV[2]", 'local isOurs = true'],
+    off: ["if held[1] ~= token then return { 'lost', text(now) } end", ''],
     async fails(calendar) {
       await calendar.add('publish');
       await calendar.beat('p1');
       const stale = await mustClaim(calendar);
       await calendar.after(DEAD);
       await calendar.beat('p2');
-      return (await calendar.calendar('p1').sent('a', stale.token)).isOurs;
+      return (await calendar.calendar('p1').sent('a', stale.token)).standing === 'ours';
     },
   },
 ];
