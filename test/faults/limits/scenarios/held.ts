@@ -5,7 +5,9 @@ import { until } from '../../harness/until.ts';
 import { type Careless, inLimitArena, type LimitArena, type LimitOptions } from '../arena.ts';
 import type { LimitEvidence } from '../evidence.ts';
 
-const TERMS = { limits: [{ count: 20, per: '1s' as const }], latency: '20ms' };
+const TERMS = { limits: [{ count: 20, per: '1s' as const }], latency: '20ms' as const };
+/** Both are sent before the first is answered, for its answer says by its headers that no more may come. */
+const SLOW = '400ms';
 /** What the upstream asks for: whole seconds, so that Retry-After and its ms say the same. */
 const HOLD_MS = 3_000;
 /** From the answer that said so until every pod knows: some ms by the notice, more where ten processes share two cores. */
@@ -43,11 +45,14 @@ async function holdOnce(
   const later = async (at: number) => (await arrivals()).filter((one) => one.at > at);
   await until('all four send', 30_000, async () => new Set((await later(since)).map(({ pod }) => pod)).size === 4);
   const turnedAt = now();
-  await upstream.configure({ limits: [...TERMS.limits, { count: 1, per: `${HOLD_MS}ms`, by: 'agent' }] });
+  await upstream.configure({
+    limits: [...TERMS.limits, { count: 1, per: `${HOLD_MS}ms`, by: 'agent' }],
+    latency: SLOW,
+  });
   await add('alpha', 2, { agents: [agent] }); // before all others
   const refused = async () => (await later(turnedAt)).filter(({ status }) => status === 429);
   await until('one is refused', 10_000, async () => (await refused()).length > 0);
-  await upstream.configure({ limits: TERMS.limits });
+  await upstream.configure(TERMS);
   await until(
     'the hold is over',
     HOLD_MS + 10_000,
