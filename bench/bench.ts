@@ -7,6 +7,8 @@ export interface BenchInput {
   store: Store;
   rounds: number;
   isQuick: boolean;
+  /** Of a bench that has a size; else NaN. */
+  size: number;
   say(line: string): void;
 }
 
@@ -14,5 +16,7 @@ export interface Bench {
   question: string;
   /** Default 7. */
   rounds?: number;
+  /** How many jobs or entries one run takes: `--size`. */
+  size?: { usual: number; quick: number; of: string };
   run(input: BenchInput): Promise<Findings>;
 }

@@ -72,8 +72,14 @@ export interface Measured extends Omit<WorkerOptions, 'prefix'> {
   kind: 'raw' | 'ours';
 }
 
-export async function measure(store: Store, { kind, ...options }: Measured, jobs: number): Promise<Figures> {
-  const prefix = await store.fresh();
+/** `given`: a prefix that is fresh already. */
+export async function measure(
+  store: Store,
+  { kind, ...options }: Measured,
+  jobs: number,
+  given?: string,
+): Promise<Figures> {
+  const prefix = given ?? (await store.fresh());
   await preload(kind, store, prefix, jobs);
   const queue = `${bullPrefix(kind, prefix)}:noop`;
   const worker = await startWorker(kind, store, { prefix, ...options });

@@ -1,4 +1,4 @@
-// `npm run bench -- NAME [--rounds N] [--quick] [--write]`: runs one bench, or several, against one Redis. Progress goes to
+// `npm run bench -- NAME [--rounds N] [--size N] [--quick] [--write]`: runs one bench, or several, against one Redis. Progress goes to
 // stderr, the table to stdout; nothing is written unless --write, which replaces that bench's section of RESULTS.md.
 
 import { parseArgs } from 'node:util';
@@ -47,7 +47,7 @@ const ROUNDS = 7;
 const QUICK_ROUNDS = 3;
 
 const USAGE = [
-  'npm run bench -- NAME [--rounds N] [--quick] [--write]',
+  'npm run bench -- NAME [--rounds N] [--size N (journal: jobs or entries)] [--quick] [--write]',
   ...Object.entries(BENCHES).map(([name, { question }]) => `  ${name.padEnd(19)}${question}`),
   ...Object.entries(GROUPS).map(([name, members]) => `  ${name.padEnd(19)}${members.join(', ')}`),
 ].join('\n');
@@ -57,11 +57,17 @@ const say = (line: string) => process.stderr.write(`${line}\n`);
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { rounds: { type: 'string' }, quick: { type: 'boolean' }, write: { type: 'boolean' } },
+    options: {
+      rounds: { type: 'string' },
+      size: { type: 'string' },
+      quick: { type: 'boolean' },
+      write: { type: 'boolean' },
+    },
   });
   const [name, ...more] = positionals;
   const chosen = GROUPS[name ?? ''] ?? (name !== undefined && name in BENCHES ? [name] : undefined);
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  const size = values.size === undefined ? undefined : Number(values.size);
   if (name === undefined) {
     console.log(USAGE);
     return 0;
@@ -70,14 +76,27 @@ async function main(): Promise<number> {
     say(`expected the name of a bench, and a whole number of rounds\n${USAGE}`);
     return 2;
   }
+  const unsized = chosen.find((each) => !BENCHES[each]?.size);
+  if (size !== undefined && (unsized || !(Number.isInteger(size) && size >= 1_000 && size % 1_000 === 0))) {
+    say(
+      `--size: expected thousands, of a bench that has a size, got ${values.size}${unsized ? ` for ${unsized}` : ''}`,
+    );
+    return 2;
+  }
   build();
   const store = await openStore(say);
   try {
     const machine = await describeMachine(store);
     for (const each of chosen) {
-      const { question, run, rounds: usual = ROUNDS } = BENCHES[each] as Bench;
+      const { question, run, rounds: usual = ROUNDS, size: sizes } = BENCHES[each] as Bench;
       const isQuick = values.quick ?? false;
-      const findings = await run({ store, rounds: rounds ?? (isQuick ? QUICK_ROUNDS : usual), isQuick, say });
+      const findings = await run({
+        store,
+        rounds: rounds ?? (isQuick ? QUICK_ROUNDS : usual),
+        size: size ?? (isQuick ? sizes?.quick : sizes?.usual) ?? Number.NaN,
+        isQuick,
+        say,
+      });
       console.log(`\n${each}: ${question}\n${toTable(findings)}\n  ${machine}`);
       if (values.write) {
         const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
