@@ -151,6 +151,26 @@ describe('a release', () => {
     expect(await calendar.opensIn('a')).toBe(COOLDOWN);
   });
 
+  it.for([
+    ['nothing', 0],
+    ['a year', 365 * 24 * HOUR],
+  ] as const)('that costs %s opens the window when that is over', async ([, costMs], { world }) => {
+    const calendar = await open(world, { lanes: { publish: costMs } });
+    const ids = [await calendar.add('publish'), await calendar.add('publish'), await calendar.add('publish')];
+    const { jobKey } = calendar.queue('publish');
+    const begunAt = calendar.now;
+    for (const [place, id] of ids.entries()) {
+      expect(await world.redis.hget(jobKey(id), 'lk:until')).toBe(String(begunAt + place * costMs));
+    }
+    for (const id of ids) {
+      const held = await mustClaim(calendar);
+      expect(held.job.id).toBe(id);
+      await calendar.done(held);
+      expect(await calendar.opensIn('a')).toBe(costMs);
+      await calendar.after(costMs);
+    }
+  });
+
   it('gives both back as they were when nothing was sent', async ({ world }) => {
     const calendar = await open(world);
     const [first, second] = [await calendar.add('publish'), await calendar.add('publish')];
