@@ -12,8 +12,9 @@ import { TimelineFold } from '../../path/timeline-fold.ts';
 import { createTextTelling } from '../../path/timeline-text.ts';
 import { redisNow } from '../../store/redis-now.ts';
 import { systemClock, toInstant } from '../../words/clock.ts';
-import { DURATION_FORM, toDurationMs } from '../../words/duration.ts';
-import { INSTANT_FORM, toEpochMs } from '../../words/instant.ts';
+import { toDurationMs } from '../../words/duration.ts';
+import { type LanekeeperError, wrongOption } from '../../words/errors.ts';
+import { toEpochMs } from '../../words/instant.ts';
 import { createLocalTime } from '../../words/local-time.ts';
 import { dirCommand } from './options.ts';
 import { say, toJson } from './print.ts';
@@ -60,12 +61,9 @@ export function addTimelineCommand(program: Command): void {
       await using session = await openSession(options);
       const nowAt = await redisNow(session.redis);
       const [sinceAt, untilAt] = [toAt(since, nowAt), until && toAt(until, nowAt)];
-      if (sinceAt >= (untilAt ?? nowAt)) {
-        const asked = `${toInstant(sinceAt)} to ${toInstant(untilAt ?? nowAt)}`;
-        self.error(`error: --since: expected an instant before --until, and not after now, got ${asked}`, {
-          exitCode: 2,
-        });
-      }
+      if (sinceAt >= nowAt) throw wrongSpan('--since', `an instant before now (${toInstant(nowAt)})`, sinceAt);
+      if (untilAt !== undefined && sinceAt >= untilAt)
+        throw wrongSpan('--until', `an instant after --since (${toInstant(sinceAt)})`, untilAt);
       const query = { ...toQuery(session, options.lane), sinceAt, untilAt };
       if (follow) return followText(query, nowAt);
       const endAt = Math.min(untilAt ?? nowAt, nowAt);
@@ -78,8 +76,14 @@ function toSpan(value: string): Span {
   const agoMs = toDurationMs(value);
   if (agoMs !== undefined && !/^\d+$/.test(value)) return { agoMs };
   const at = toEpochMs(value);
-  if (at === undefined) throw new InvalidArgumentError(`expected ${DURATION_FORM}, or ${INSTANT_FORM}`);
-  return { at };
+  if (at !== undefined) return { at };
+  throw new InvalidArgumentError(
+    "expected how long ago, such as '30m' or '2h', or an instant such as '2030-01-31T08:00:00Z'",
+  );
+}
+
+function wrongSpan(option: string, expected: string, at: number): LanekeeperError {
+  return wrongOption('LK_INPUT', option, expected, toInstant(at));
 }
 
 function toAt(span: Span, nowAt: number): number {
