@@ -155,8 +155,15 @@ describe('a lane with agents', () => {
     // Claimed long before it opens, and with the second in hand a job comes that is more urgent.
     const { claim, sent } = Calendar.prototype;
     let top: Promise<{ id: string }> | undefined;
-    vi.spyOn(Calendar.prototype, 'claim').mockImplementation(async function (this: Calendar, queue, token, _, yields) {
-      const claimed = await claim.call(this, queue, token, 450, yields);
+    vi.spyOn(Calendar.prototype, 'claim').mockImplementation(async function (
+      this: Calendar,
+      queue,
+      token,
+      _,
+      yields,
+      apartMs,
+    ) {
+      const claimed = await claim.call(this, queue, token, 450, yields, apartMs);
       if (claimed.kind === 'job' && claimed.job.id === second.id) top ??= producer.add(lane, null, { priority: 1 });
       await top;
       return claimed;
