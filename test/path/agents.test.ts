@@ -86,21 +86,15 @@ describe('a lane with agents', () => {
     const producer = await world.producer();
     const first = await producer.add(lane, null, { priority: 5 });
     const second = await producer.add(lane, null, { priority: 5 });
-    // Claimed long before it opens, and with the second in hand a job comes that is more urgent.
+    // With the second in hand, which has long to wait for its start, a job comes that is more urgent.
     const { claim, sent } = Calendar.prototype;
     let top: Promise<{ id: string }> | undefined;
-    vi.spyOn(Calendar.prototype, 'claim').mockImplementation(async function (
-      this: Calendar,
-      queue,
-      token,
-      _,
-      yields,
-      apartMs,
-    ) {
-      const claimed = await claim.call(this, queue, token, 450, yields, apartMs);
-      if (claimed.kind === 'job' && claimed.job.id === second.id) top ??= producer.add(lane, null, { priority: 1 });
+    vi.spyOn(Calendar.prototype, 'claim').mockImplementation(async function (this: Calendar, ...given) {
+      const claimed = await claim.apply(this, given);
+      if (claimed.kind !== 'job' || claimed.job.id !== second.id || top) return claimed;
+      top = producer.add(lane, null, { priority: 1 });
       await top;
-      return claimed;
+      return { ...claimed, claim: { ...claimed.claim, startsInMs: 500 } };
     });
     if (!looks)
       vi.spyOn(Calendar.prototype, 'sent').mockImplementation(async function (this: Calendar, agent, token) {
