@@ -73,10 +73,14 @@ describe('the counts of a lane', () => {
     for (const id of soon) await untilState(queue, id, 'done');
     await agreed(queue, { schedule: 2, limit: 1 });
     await cancelJob(queue, world.keys, parked[0] as string);
-    await agreed(queue, { schedule: 1, limit: 1 });
-    expect(await countJobs(queue)).toMatchObject({ parked: 2, scheduled: 2, done: 3 });
+    // Whoever left is counted no more, and its name goes with the next that parks.
+    expect(await world.redis.zrange(queue.parkedKey('schedule'), '0', '-1')).toContain(soon[0]);
+    const last = await add(['parks']);
+    await agreed(queue, { schedule: 2, limit: 1 });
+    expect(await world.redis.zrange(queue.parkedKey('schedule'), '0', '-1')).toEqual([parked[1], last]);
+    expect(await countJobs(queue)).toMatchObject({ parked: 3, scheduled: 2, done: 3 });
     await world.redis.del(queue.parkedKey('limit'));
-    expect(await countJobs(queue), 'twin: without the note').toMatchObject({ parked: 1, scheduled: 3 });
+    expect(await countJobs(queue), 'twin: without the note').toMatchObject({ parked: 2, scheduled: 3 });
     // Whatever is noted, no more wait than there are.
     await plainQueue(world, lane).obliterate({ force: true });
     await agreed(queue, {});
