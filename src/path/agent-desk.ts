@@ -26,6 +26,8 @@ import { RedisClock } from './redis-clock.ts';
 const LEAD_MS = 8;
 /** A timer fires up to a millisecond early: who asks then must not be told that it is too soon, for nobody would ask again. */
 const EARLY_MS = 2;
+/** Two agents start so far from each other, as long as there are few: one pod needs a millisecond for each. */
+const APART_MS = 3;
 /** Between "our clock says we have lost it" and "another may have it": room for clocks that tick unevenly, and for the way to Redis. */
 const MARGIN_MS = 100;
 /** Another lane's job goes first, and its lane was called: it has so long to take it. */
@@ -216,12 +218,12 @@ export class AgentDesk implements AgentHome {
     const mayYield = this.clock.mono() - lane.yieldedMono > YIELD_MS * 2;
     const { calendar } = this.#options;
     let askedMono = this.clock.mono();
-    let claimed: Claimed = await calendar.claim(laneQueue, token, LEAD_MS + EARLY_MS, mayYield);
+    let claimed: Claimed = await calendar.claim(laneQueue, token, LEAD_MS + EARLY_MS, mayYield, APART_MS);
     // A lane that this pod does not run: its own pods see to it.
     const isForeign = claimed.kind === 'other' && !this.#lanes.has(claimed.lane);
     if (isForeign) {
       askedMono = this.clock.mono();
-      claimed = await calendar.claim(laneQueue, token, LEAD_MS + EARLY_MS, false);
+      claimed = await calendar.claim(laneQueue, token, LEAD_MS + EARLY_MS, false, APART_MS);
     }
     if (claimed.kind === 'gone') void this.once();
     if (claimed.kind === 'other') {
@@ -235,7 +237,7 @@ export class AgentDesk implements AgentHome {
     this.#isAliveSince(askedMono);
     // Its answer was long on its way, or this pod was stopped: others may have it by now. What is not held is taken back.
     if (this.clock.mono() >= this.mayBeginUntilMono) return undefined;
-    const hold = new AgentHold(this, claim, redisAt + claim.opensInMs);
+    const hold = new AgentHold(this, claim, redisAt);
     this.#holds.set(hold.token, { hold, lane: laneQueue.lane.name, job: claimed.job.id, lose: () => {} });
     // Silent for longer it would look dead.
     this.#turnMono = Math.min(this.#turnMono, askedMono + QUIET_MS);

@@ -55,6 +55,7 @@ export class AgentHold {
   readonly token: number;
   readonly #desk: AgentHome;
   readonly #opensAt: number;
+  readonly #startsAt: number;
   /** Its job stood in line. */
   readonly #linedMono: number;
   #wasSent = false;
@@ -66,12 +67,13 @@ export class AgentHold {
   #answeredMono: number | undefined;
   #asked: { untilAt: number; reason: string } | undefined;
 
-  /** `opensAt`: when the window opens by Redis's clock. */
-  constructor(desk: AgentHome, { agent, token, waitedMs }: Claim, opensAt: number) {
+  /** `claimedAt`: by Redis's clock. */
+  constructor(desk: AgentHome, { agent, token, opensInMs, startsInMs, waitedMs }: Claim, claimedAt: number) {
     this.#desk = desk;
     this.agent = agent;
     this.token = token;
-    this.#opensAt = opensAt;
+    this.#opensAt = claimedAt + opensInMs;
+    this.#startsAt = claimedAt + startsInMs;
     this.#linedMono = desk.clock.mono() - waitedMs;
   }
 
@@ -102,22 +104,19 @@ export class AgentHold {
    */
   async opens(): Promise<number | undefined> {
     const { clock } = this.#desk;
-    const untilMarkMs = this.#opensMono() - clock.mono() - MARK_MS;
+    const startMono = () => this.#desk.toMono(this.#startsAt);
+    const untilMarkMs = startMono() - clock.mono() - MARK_MS;
     if (untilMarkMs > 0) await sleep(untilMarkMs);
     // A failure concerns whoever needs it to send.
     const marked = this.#mark(untilMarkMs > 0).catch(() => undefined);
-    const waitMs = this.#opensMono() - clock.mono() - SPIN_MS;
+    const waitMs = startMono() - clock.mono() - SPIN_MS;
     if (waitMs > 0) await sleep(waitMs);
     // Asked again and again: Redis's last answer says best what time it is there.
-    while (clock.mono() < this.#opensMono()) await new Promise((resolve) => setImmediate(resolve));
-    const openMs = clock.mono() - Math.max(this.#opensMono(), this.#linedMono);
+    while (clock.mono() < startMono()) await new Promise((resolve) => setImmediate(resolve));
+    const openMs = clock.mono() - Math.max(this.#desk.toMono(this.#opensAt), this.#linedMono);
     if ((await marked) === 'outranked') return undefined;
     this.#unsent = setTimeout(() => this.#unmark(), UNSENT_MS);
     return openMs;
-  }
-
-  #opensMono(): number {
-    return this.#desk.toMono(this.#opensAt);
   }
 
   /**

@@ -78,8 +78,10 @@ const ENDS: Readonly<Record<string, string>> = {
   'jobs.dropped': 'jobs.displaced',
 };
 const BEGINS = new Set(Object.values(ENDS));
-/** As somebody ordered it: it may stay so for weeks, in which there are incidents and calm. */
-const MEANT = new Set(['limit.set', 'jobs.displaced']);
+/** As somebody ordered it, or past help: it may stay so for weeks, in which there are incidents and calm. */
+const MEANT = new Set(['limit.set', 'jobs.displaced', 'pod.silent']);
+/** Pods that started within the silence of another: a supervisor's work. */
+const MAX_STARTED = 100;
 
 export class IncidentFold {
   #state = emptyState();
@@ -90,6 +92,8 @@ export class IncidentFold {
   readonly #orders = new IncidentOrders();
   /** Lanes whose owner's term ended by itself, and nobody has answered for what it left. */
   readonly #expired = new Set<string>();
+  /** Pods that started lately, each in the place of one silent pod at the most. */
+  #started: TimelineLine[] = [];
   /** The kinds of the minutes before a first sign, which belong to it. */
   #prelude: TimelineLine[] = [];
   #firstAt: number | undefined;
@@ -152,7 +156,8 @@ export class IncidentFold {
   #event(line: TimelineLine): void {
     const phrase = phraseOf(line);
     if (phrase === 'tally') return;
-    this.#noteOpen(line, phrase.say(line));
+    if (line.what === 'pod.started') this.#replace(line);
+    else if (!this.#isReplaced(line)) this.#noteOpen(line, phrase.say(line));
     if (phrase.kind === 'order')
       this.#orders.add(line, phrase.say(line), (this.#state.first?.at ?? line.at) - PRELUDE_MS);
     const isTrouble = this.#isLeftBehind(line) || (phrase.kind === 'trouble' && line.what !== 'journal.gap');
@@ -163,6 +168,22 @@ export class IncidentFold {
       return;
     }
     this.#reach(line, isTrouble);
+  }
+
+  /** A killed pod comes back under another name: one that runs all its lanes has taken its place. */
+  #replace(started: TimelineLine): void {
+    const place = [...this.#open].find(([, one]) => one.what === 'pod.silent' && runsAllOf(started, one.line));
+    if (place) this.#open.delete(place[0]);
+    else this.#started = [...this.#started, started].slice(-MAX_STARTED);
+  }
+
+  /** It was called silent when another had started since it was heard last. */
+  #isReplaced(line: TimelineLine): boolean {
+    if (line.what !== 'pod.silent') return false;
+    const heardAt = line.at - (numberOf(line, 'silentMs') ?? 0);
+    const index = this.#started.findIndex((one) => one.at >= heardAt && runsAllOf(one, line));
+    if (index >= 0) this.#started.splice(index, 1);
+    return index >= 0;
   }
 
   /** A term that ends is every day; that its owner's jobs then lie aside because another has the lane, nobody ordered. */
@@ -292,6 +313,11 @@ function emptyState() {
     dueMs: null as number | null,
     hasGap: false,
   };
+}
+
+function runsAllOf(started: TimelineLine, silent: TimelineLine): boolean {
+  const lanes = namesOf(started, 'lanes');
+  return namesOf(silent, 'lanes').every((lane) => lanes.includes(lane));
 }
 
 function sayFirst(line: TimelineLine): string {

@@ -50,7 +50,7 @@ export function notItsOwner(lane: string, asked: { as: string; by: string }, hol
 }
 
 /** 'manual of ann@desk since …, until …, for: backfill'. */
-export function sayTerm(holder: OwnerLease): string {
+export function sayTerm(holder: Omit<OwnerLease, 'token' | 'isLive' | 'hold'>): string {
   const { sinceAt, untilAt, reason } = holder;
   return `${sayOwner(holder)} since ${toInstant(sinceAt)}, until ${toInstant(untilAt)}, for: ${reason}`;
 }

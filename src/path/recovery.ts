@@ -52,7 +52,7 @@ const OPEN_WORDS: Readonly<Record<string, string>> = {
   'lane.overdue': 'no lane is overdue',
   'lane.overparked': 'no parked job is past its until',
   'lane.unattended': 'every lane has a pod',
-  'pod.silent': 'silent pods are back, or known to be gone for good',
+  'pod.silent': 'silent pods are back, or others run in their place',
   'redis.full': 'Redis has room',
   'limit.held': 'no upstream is held',
   'jobs.displaced': 'nothing lies aside any more, or it is meant to',

@@ -151,6 +151,7 @@ export class TimelineFold {
   /** `isWhole`: a minute that is not over has no rate that could have fallen. */
   #tell(minute: Minute, isWhole: boolean): Section {
     const { at } = minute;
+    minute.close();
     const counts = new Map<string, { count: number; firstAt: number }>();
     for (const tally of minute.lanes.values()) {
       counts.set(tally.lane, tally);

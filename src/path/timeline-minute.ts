@@ -12,6 +12,8 @@ const MAX_LANES = 300;
 const MAX_ENDS = 40;
 const MAX_NAMES = 3;
 const MAX_OTHERS = 50;
+/** Orders whose result may come in the same minute. */
+const MAX_BEGUN = 1_000;
 
 /** Entries of one minute that differ in their job, agent or pod alone. */
 export interface Group {
@@ -50,6 +52,8 @@ export class Minute {
   readonly lanes = new Map<string, LaneTally>();
   /** What found no room, by name. */
   readonly others = new Map<string, number>();
+  /** What somebody was about to do, by intent: its result tells it better. */
+  readonly #begun = new Map<string, TimelineLine>();
   /** Entries of earlier minutes that came when those had been told. */
   late = 0;
 
@@ -61,13 +65,26 @@ export class Minute {
     if (line.at < this.at) this.late++;
     const phrase = phraseOf(line);
     if (phrase === 'tally') return void this.#count(line);
+    const intent = textOf(line, 'intent');
+    if (intent !== null && line.what !== 'order.begun') this.#begun.delete(intent);
+    else if (intent !== null && this.#begun.size < MAX_BEGUN) return void this.#begun.set(intent, line);
+    this.#group(line, phrase.kind);
+  }
+
+  /** Nothing comes any more: orders without a result stand as begun. */
+  close(): void {
+    for (const line of this.#begun.values()) this.#group(line, 'news');
+    this.#begun.clear();
+  }
+
+  #group(line: TimelineLine, kind: LineKind): void {
     const key = groupOf(line);
     const group = this.groups.get(key);
     if (group) return void join(group, line);
     if (this.groups.size >= MAX_GROUPS) return void this.#countOther(line.what);
     const fresh: Group = {
       first: line,
-      kind: phrase.kind,
+      kind,
       count: 0,
       lastAt: line.at,
       names: [],

@@ -28,7 +28,7 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally' | ((line: Timelin
   'order.voided': news(
     (l) => `order to ${verb(l)} ${textOf(l, 'job') ?? lane(l)} changed nothing, found ${text(l, 'found')}: ${why(l)}`,
   ),
-  'lane.taken': order((l) => `${group(l)} taken by ${owner(l)}${byForce(l)}${until(l)}: ${why(l)}`),
+  'lane.taken': order((l) => `${group(l)} taken by ${owner(l)}${until(l)}${byForce(l)}: ${why(l)}`),
   'lane.released': order((l) => `${group(l)} released by ${owner(l)}: ${why(l)}`),
   'lane.displaced': order((l) => `${owner(l)} displaced from ${group(l)}, ${attempts(l, 'jobs')} stopped`),
   'lane.expired': (l) => (hasDied(l) ? HOLDER_DIED : TERM_OVER),

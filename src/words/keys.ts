@@ -110,7 +110,9 @@ export interface Keys {
   /**
    * ZSET agent -> its `next`, of those for whom there is work. Beside it `idle`, for whom there is none, and `acting`, agent -> since
    * when; `agent-lanes` HASH lane -> cooldown in ms (a simulation says in its field `=now` what time it is there); `agent-pods` ZSET
-   * pod -> its last sign of life, or until when it holds nothing; `agent-turns` ZSET pod -> when it is to beat again; `agents-removed` SET of those that definitions bring back no more; `agent-state` HASH: `born`, `run` (Redis's
+   * pod -> its last sign of life, or until when it holds nothing; `agent-turns` ZSET pod -> when it is to beat again; `agent-starts`
+   * ZSET agent -> when it may start, of those that were claimed; `agents-removed` SET of those that definitions bring back no more;
+   * `agent-state` HASH: `born`, `run` (Redis's
    * run_id), `closed` (nobody claims before), `epoch` (changes with each loss), `naive` (born by a pod that knew of nothing), `seq`,
    * `token`.
    */

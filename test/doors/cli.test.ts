@@ -178,7 +178,6 @@ it('answers wrong usage with 2', async ({ world }) => {
     ['nonsense'],
     ['add'],
     ['add', 'publish', POST, '--nope'],
-    ['jobs', 'publish', '--limit', 'many'],
     ['dead', 'publish', 'explode'],
     ['dead', 'publish', 'show'],
   ];

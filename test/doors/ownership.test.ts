@@ -3,9 +3,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import type { Finding } from '../../src/doors/cli/doctor/finding.ts';
+import { checkOwners } from '../../src/doors/cli/doctor/owners.ts';
 import { checkReplicas } from '../../src/doors/cli/doctor/replicas.ts';
+import { defineLane } from '../../src/index.ts';
+import { moveAside, ownedLane } from '../../src/path/aside.ts';
 import { freePort } from '../../src/store/embedded-server.ts';
 import { readInfo } from '../../src/store/redis-info.ts';
+import { whoami } from '../../src/words/whoami.ts';
 import { dumpOf } from '../store/ownership/suite.ts';
 import { it, type World } from '../support/world.ts';
 
@@ -140,4 +145,74 @@ it('doctor knows what replicas and Sentinels need, and says nothing where there 
   expect(look(two, '1', '4')).toEqual({ status: 'ok', todo: undefined });
   expect(look(two)).toMatchObject({ status: 'warn' });
   expect(look({ role: 'slave' }, '1', '4')).toEqual({ status: 'fail', todo: 'name its master in REDIS_URL' });
+});
+
+it('doctor tells who owns each group, warns of what waits for an owner that has not the lane, and names the one pod', {
+  timeout: 60_000,
+}, async ({ world }) => {
+  const dir = await folder(world);
+  await writeFile(
+    join(dir, 'queues/b.mjs'),
+    `import { defineLane } from 'lanekeeper';
+export const single = defineLane({ name: 'single', pods: 'one' });
+export const alone = defineLane({ name: 'alone', ownership: 'exclusive' });`,
+  );
+  await mkdir(join(dir, 'workers'));
+  await writeFile(
+    join(dir, 'workers/all.mjs'),
+    `import { handle } from 'lanekeeper';
+import * as a from '../queues/a.mjs';
+import * as b from '../queues/b.mjs';
+const run = () => 'done';
+const handlers = [a.publish, a.reply, a.open, b.single, b.alone].map((lane) => handle(lane, { run }));
+export const [publish, reply, open, single, alone] = handlers;`,
+  );
+  const run = (...args: string[]) => world.cli([...args, '--dir', dir]);
+  const doctor = async () => {
+    const findings = JSON.parse((await run('doctor', '--json')).stdout) as Finding[];
+    return findings.filter(({ check }) => ['owner', 'one pod', 'lock servers'].includes(check));
+  };
+  expect(await doctor()).toEqual([
+    { check: 'owner', status: 'ok', says: 'publish, reply: nobody' },
+    { check: 'owner', status: 'ok', says: 'alone: nobody' },
+    { check: 'one pod', status: 'warn', says: 'no pod runs single', todo: "start one: 'lanekeeper worker'" },
+  ]);
+  // As if cron had fed what then was moved aside.
+  await run('take', 'alone', '--as', 'cron', '--reason', 'at 3');
+  await run('add', 'alone', '1', '--as', 'cron');
+  await run('add', 'alone', '2', '--as', 'cron');
+  await run('take', 'alone', '--as', 'manual', '--reason', 'backfill', '--force');
+  const alone = defineLane({ name: 'alone', ownership: 'exclusive' });
+  await moveAside(ownedLane(alone, world.queue(alone), world.keys));
+  const turn = world.keys.run({ name: 'single', tag: 'single' });
+  await world.redis.hset(turn, { pod: 'p1', until: String(Date.now() + 60_000) });
+  const who = whoami();
+  expect(await doctor()).toEqual([
+    { check: 'owner', status: 'ok', says: 'publish, reply: nobody' },
+    {
+      check: 'owner',
+      status: 'ok',
+      says: expect.stringMatching(/^alone: manual of \S+ since \S+Z, until \S+Z, for: backfill$/),
+    },
+    {
+      check: 'owner',
+      status: 'warn',
+      says: `alone: 2 jobs lie aside for cron of ${who}, and manual of ${who} has it`,
+      todo: expect.stringContaining(`lanekeeper owner alone adopt|drop --of cron:${who} --reason ...`),
+    },
+    { check: 'one pod', status: 'ok', says: 'single is run by p1' },
+  ]);
+  // They come back by themselves: nothing to warn of (twin).
+  await run('take', 'alone', '--as', 'cron', '--reason', 'again', '--force');
+  expect((await doctor()).filter(({ status }) => status !== 'ok')).toEqual([]);
+  expect(checkOwners({ groups: [], turns: [] }), 'a folder without such lanes').toEqual([]);
+});
+
+it('doctor tells how many lock servers answer', () => {
+  const seen = (answering: number) => {
+    const servers = { count: 3, majority: 2, answering };
+    const group = { lane: 'a', lanes: ['a'], owner: null, last: null, seenAt: 0, undecided: null, aside: [], servers };
+    return checkOwners({ groups: [group], turns: [] })[0]?.status;
+  };
+  expect([3, 2, 1].map(seen)).toEqual(['ok', 'warn', 'fail']);
 });

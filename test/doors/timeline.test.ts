@@ -92,8 +92,8 @@ describe('timeline', () => {
 
 const WRONG: [string[], RegExp, number][] = [
   [['timeline', '--since', 'yesterday'], /since: expected/, 1],
-  [['timeline', '--since', '2999-01-01T00:00:00Z'], /not after now/, 1],
-  [['timeline', '--since', '1h', '--until', '2h'], /before --until/, 1],
+  [['timeline', '--since', '2999-01-01T00:00:00Z'], /--since: expected an instant before now/, 1],
+  [['timeline', '--since', '1h', '--until', '2h'], /--until: expected an instant after --since/, 1],
   [['timeline', '--format', 'xml'], /Allowed choices are text, md, json/, 2],
   [['timeline', '--json', '--format', 'md'], /contradict/, 2],
   [['timeline', '--follow', '--json'], /text only/, 2],

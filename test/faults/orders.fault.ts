@@ -3,12 +3,16 @@
 
 import { spawnSync } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { publish } from '../../queues/publish.ts';
 import { ROOT } from '../../scripts/prepare.js';
 import { createIntentKeeper } from '../../src/engine/intent-keeper.ts';
+import { defineLane } from '../../src/index.ts';
+import { moveAside, ownedLane } from '../../src/path/aside.ts';
 import { createEventHub } from '../../src/words/events.ts';
+import { take } from '../path/leases.ts';
 import { bury, letterId } from '../path/letter-flood.ts';
 import { journalled } from '../support/journalled.ts';
 import { it, type World } from '../support/world.ts';
@@ -80,4 +84,62 @@ it.for(CASES)('$what, whose giver is killed $point', async ({ what, point, arran
       if (found.length > 0) await redis.del(...(found as string[]));
   }
   expect(await results()).toEqual(point === 'before-intent' ? [] : [isDone ? what : 'order.voided']);
+});
+
+it('adopt of what a displaced owner left, whose giver is killed between two pages, is told with how far it came', async ({
+  world,
+}) => {
+  const dir = await world.folder();
+  await Promise.all([mkdir(join(dir, 'queues')), mkdir(join(dir, 'node_modules'))]);
+  await symlink(ROOT, join(dir, 'node_modules', 'lanekeeper'));
+  const text = `import { defineLane } from 'lanekeeper';\nexport const alone = defineLane({ name: 'alone', ownership: 'exclusive' });`;
+  await writeFile(join(dir, 'queues', 'alone.mjs'), text);
+  const alone = defineLane({ name: 'alone', ownership: 'exclusive' });
+  await take(world, alone, 'cron');
+  const items = Array.from({ length: 250 }, (_, n) => ({ payload: n }));
+  await (await world.producer()).addMany(alone, items, { as: 'cron' });
+  await take(world, alone, 'manual');
+  await moveAside(ownedLane(alone, world.queue(alone), world.keys));
+  const { signal, stderr } = spawnSync(
+    process.execPath,
+    [
+      join(build.folder, 'src', 'main.js'),
+      'owner',
+      'alone',
+      'adopt',
+      '--of',
+      'cron',
+      '--reason',
+      'moved',
+      '--dir',
+      dir,
+    ],
+    {
+      cwd: ROOT,
+      encoding: 'utf8',
+      env: {
+        ...process.env,
+        REDIS_URL: world.redisUrl,
+        LANEKEEPER_PREFIX: world.prefix,
+        FAULTS_CRASH_AT: 'before-aside',
+        FAULTS_CRASH_PASS: '2',
+        FAULTS_CRASH_RECORD: join(dir, 'record'),
+      },
+    },
+  );
+  expect({ signal, stderr }).toEqual({ signal: 'SIGKILL', stderr: '' });
+  expect((await journalled(world, 'alone')).map(({ what }) => what)).toEqual(['displaced.ordered']);
+  const { redis, keys } = world;
+  await createIntentKeeper({ who: 'pod-1', redis, keys, events: createEventHub(), ripeMs: 0 }).once();
+  const [begun, ended, ...more] = await journalled(world, 'alone');
+  expect(more).toEqual([]);
+  expect(ended).toMatchObject({
+    what: 'jobs.adopted',
+    who: begun?.who,
+    reason: 'moved',
+    operation: begun?.operation,
+    count: 100,
+    isStopped: true,
+    found: expect.stringContaining('150 of theirs still lie aside'),
+  });
 });

@@ -84,7 +84,7 @@ describe('a job whose upstream is at its limit', () => {
     expect(await why()).toMatchObject({
       untilAt: forum.nowAt + 50_000,
       because: expect.stringMatching(
-        /^what was in use is not known \(Redis lost it, .*\): nothing is granted for \S+ more/,
+        /^what was in use is not known \(a first start, a Redis that lost it, .*\): nothing is granted for \S+ more/,
       ),
     });
   });

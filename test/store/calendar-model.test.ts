@@ -34,7 +34,7 @@ describe('the calendar', () => {
     let serial = 0;
     const tried = fc.assert(
       fc.asyncProperty(HISTORY, (history) => play(redis, createKeys(`${world.prefix}:${serial++}`), history)),
-      { numRuns: 300, endOnFailure: true },
+      { numRuns: 1_500, endOnFailure: true },
     );
     await expect(tried).rejects.toThrow('Property failed');
     expect(changed).toBeGreaterThan(0);

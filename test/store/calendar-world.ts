@@ -112,15 +112,18 @@ export class CalendarWorld {
     return entry.job.id;
   }
 
-  async ask(lane: string, { pod = 'p1', leadMs = 0, yields = true } = {}): Promise<Claimed & { lock: string }> {
+  async ask(
+    lane: string,
+    { pod = 'p1', leadMs = 0, yields = true, apartMs = 0 } = {},
+  ): Promise<Claimed & { lock: string }> {
     const lock = `${pod}:${this.#locks++}`;
-    return { ...(await this.calendar(pod).claim(this.queue(lane), lock, leadMs, yields)), lock };
+    return { ...(await this.calendar(pod).claim(this.queue(lane), lock, leadMs, yields, apartMs)), lock };
   }
 
   /** Undefined: nothing to do now. */
   async claim(
     lane: string,
-    options: { pod?: string; leadMs?: number; yields?: boolean } = {},
+    options: { pod?: string; leadMs?: number; yields?: boolean; apartMs?: number } = {},
   ): Promise<Held | undefined> {
     const claimed = await this.ask(lane, options);
     if (claimed.kind !== 'job') return undefined;

@@ -61,6 +61,30 @@ describe('a claim', () => {
     expect(claims.map((held) => held?.agent)).toEqual(['b', 'a', 'c']);
   });
 
+  it('starts agents that are open together one after the other, each when nobody else starts', async ({ world }) => {
+    const calendar = await open(world, { agents: ['a', 'b', 'c', 'd', 'e'] });
+    for (const agent of ['a', 'b', 'c', 'd', 'e']) await calendar.add('publish', { agent });
+    await calendar
+      .calendar()
+      .change({ what: 'mark', agent: 'e', by: 't', untilAt: calendar.now + 7, reason: '', source: 'operator' });
+    const claims = [];
+    for (let n = 0; n < 5; n++) claims.push(await mustClaim(calendar, 'publish', { leadMs: 10, apartMs: 3 }));
+    // The last opens later, and finds the next place after those that are taken.
+    expect(claims.map(({ startsInMs }) => startsInMs)).toEqual([0, 3, 6, 9, 12]);
+    expect(claims.map(({ opensInMs }) => opensInMs)).toEqual([0, 0, 0, 0, 7]);
+    // What is given back leaves its place to others.
+    await calendar.giveBack(claims[1] as Held);
+    expect(await mustClaim(calendar, 'publish', { leadMs: 10, apartMs: 3 })).toMatchObject({ startsInMs: 3 });
+  });
+
+  it('starts many agents closer together: none waits in a queue for a quarter of its cooldown', async ({ world }) => {
+    const calendar = await open(world, { agents: ['a', 'b', 'c', 'd'], lanes: { publish: 16 } });
+    for (let n = 0; n < 4; n++) await calendar.add('publish');
+    const claims = [];
+    for (let n = 0; n < 4; n++) claims.push(await mustClaim(calendar, 'publish', { apartMs: 3 }));
+    expect(claims.map(({ startsInMs }) => startsInMs)).toEqual([0, 1, 2, 3]);
+  });
+
   it('goes by priority, then by arrival, across lanes and lines', async ({ world }) => {
     const calendar = await open(world, { lanes: { publish: COOLDOWN, comment: 1_000 } });
     const wanted: string[] = [];

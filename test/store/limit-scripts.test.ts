@@ -1,7 +1,7 @@
 // What the script driver makes of the scripts: a pod comes, hears, asks and leaves.
 
 import { describe, expect, vi } from 'vitest';
-import type { LimitNotice } from '../../src/store/limit-driver.ts';
+import type { LimitNotice, LimitsShut } from '../../src/store/limit-driver.ts';
 import { openScriptDriver } from '../../src/store/limit-scripts.ts';
 import { type Notices, openNotices } from '../../src/store/notices.ts';
 import { holdLimits } from '../../src/store/scripts/hold-limits.ts';
@@ -53,15 +53,15 @@ describe('an upstream of which nothing is known', () => {
     const { redis, keys, redisUrl } = world;
     const notices = openNotices(redisUrl, () => {});
     world.defer(() => notices.stop());
-    const lost: number[] = [];
+    const shut: number[] = [];
     const plan = { driver: 'scripts', limits, travelMs: 10 } as const;
-    const options = { redis, notices, keys, tag: 'u', plan, onLost: (ms: number) => void lost.push(ms) };
+    const options = { redis, notices, keys, tag: 'u', plan, onShut: (told: LimitsShut) => void shut.push(told.forMs) };
     for (const pod of ['p0', 'p1']) {
       const driver = openScriptDriver({ ...options, pod });
       world.defer(() => driver.stop());
       await driver.register();
     }
-    expect(lost, 'told once, of all pods').toEqual([forMs]);
+    expect(shut, 'told once, of all pods').toEqual([forMs]);
   });
 });
 

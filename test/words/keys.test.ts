@@ -15,6 +15,7 @@ const make = {
     keys.reservation({ name: other, tag }, 'hash'),
   journal: (keys: ReturnType<typeof createKeys>, tag: string) => keys.journal(tag),
   intents: (keys: ReturnType<typeof createKeys>, tag: string) => keys.intents(tag),
+  intentTags: (keys: ReturnType<typeof createKeys>) => keys.intentTags(),
   fleetJournal: (keys: ReturnType<typeof createKeys>) => keys.fleetJournal(),
   pods: (keys: ReturnType<typeof createKeys>) => keys.pods(),
   beat: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.beat('impostors', other),

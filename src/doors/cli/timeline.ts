@@ -13,7 +13,7 @@ import { createTextTelling } from '../../path/timeline-text.ts';
 import { redisNow } from '../../store/redis-now.ts';
 import { systemClock, toInstant } from '../../words/clock.ts';
 import { DURATION_FORM, toDurationMs } from '../../words/duration.ts';
-import { LanekeeperError, wrongOption } from '../../words/errors.ts';
+import { type LanekeeperError, wrongOption } from '../../words/errors.ts';
 import { INSTANT_FORM, toEpochMs } from '../../words/instant.ts';
 import { createLocalTime } from '../../words/local-time.ts';
 import { dirCommand } from './options.ts';
@@ -63,11 +63,9 @@ export function addTimelineCommand(program: Command): void {
       await using session = await openSession(options);
       const nowAt = await redisNow(session.redis);
       const [sinceAt, untilAt] = [toAt(since, nowAt), until && toAt(until, nowAt)];
-      if (sinceAt >= (untilAt ?? nowAt)) {
-        const asked = `${toInstant(sinceAt)} to ${toInstant(untilAt ?? nowAt)}`;
-        const text = `--since: expected an instant before --until, and not after now, got ${asked}`;
-        throw new LanekeeperError('LK_INPUT', text);
-      }
+      if (sinceAt >= nowAt) throw wrongSpan('--since', `an instant before now (${toInstant(nowAt)})`, sinceAt);
+      if (untilAt !== undefined && sinceAt >= untilAt)
+        throw wrongSpan('--until', `an instant after --since (${toInstant(sinceAt)})`, untilAt);
       const query = { ...toQuery(session, options.lane), sinceAt, untilAt };
       if (follow) return followText(query, nowAt);
       const endAt = Math.min(untilAt ?? nowAt, nowAt);
@@ -84,6 +82,10 @@ function toSpan(option: string): (value: string) => Span {
     if (at !== undefined) return { at };
     throw wrongOption('LK_INPUT', option, `${DURATION_FORM}, or ${INSTANT_FORM}`, value);
   };
+}
+
+function wrongSpan(option: string, expected: string, at: number): LanekeeperError {
+  return wrongOption('LK_INPUT', option, expected, toInstant(at));
 }
 
 function toAt(span: Span, nowAt: number): number {

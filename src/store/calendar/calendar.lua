@@ -208,6 +208,7 @@ end
 -- Nobody holds it any more. It counts from `lastAt` when that is given.
 local function free(agent, fields)
   call('ZREM', U .. 'acting', agent)
+  call('ZREM', U .. 'agent-starts', agent)
   call('HDEL', stateKey(agent), 'lane', 'job', 'pod', 'token', 'sent', 'claimed')
   if #fields > 0 then call('HSET', stateKey(agent), unpack(fields)) end
   return put(agent)

@@ -35,6 +35,8 @@ export interface Claim {
   token: number;
   /** From the instant at which Redis answered; below 0 it is open. */
   opensInMs: number;
+  /** It may act, because others start just before: no sooner than it opens. */
+  startsInMs: number;
   /** Its job, in line. */
   waitedMs: number;
 }
@@ -196,20 +198,25 @@ export class Calendar {
     return { kind, before: before === '' ? null : Number(before), after: after === '' ? null : Number(after) };
   }
 
-  /** The first job, of this lane, that an agent may do now or within `leadMs`. */
-  async claim(laneQueue: LaneQueue, token: string, leadMs: number, yields: boolean): Promise<Claimed> {
+  /** The first job, of this lane, that an agent may do now or within `leadMs`. Two agents start `apartMs` from each other. */
+  async claim(laneQueue: LaneQueue, token: string, leadMs: number, yields: boolean, apartMs: number): Promise<Claimed> {
     let told: unknown[] = [];
     const { name } = laneQueue.lane;
-    const backend = around(laneQueue, 'claim', [name, this.#pod, leadMs, yields ? 1 : 0, ...this.#prefixes()], {
-      // In a lane with agents the line decides who leaves the delayed set, so BullMQ is shown an empty one.
-      hide: [laneQueue.backend.toKey('delayed'), `${this.#keys.lanes(this.#tag)}${name}:none`],
-      reply: (raw) => {
-        told = raw as unknown[];
-        return told[0] === 'job' ? told[1] : undefined;
+    const backend = around(
+      laneQueue,
+      'claim',
+      [name, this.#pod, leadMs, yields ? 1 : 0, apartMs, ...this.#prefixes()],
+      {
+        // In a lane with agents the line decides who leaves the delayed set, so BullMQ is shown an empty one.
+        hide: [laneQueue.backend.toKey('delayed'), `${this.#keys.lanes(this.#tag)}${name}:none`],
+        reply: (raw) => {
+          told = raw as unknown[];
+          return told[0] === 'job' ? told[1] : undefined;
+        },
       },
-    });
+    );
     const reply = (await backend.moveToActive(token, this.#pod)) as unknown as [JobJson?, string?];
-    const [kind, second, agent, claimToken, opensInMs, waitedMs, more, redisAt] = told as [
+    const [kind, second, agent, claimToken, opensInMs, startsInMs, waitedMs, more, redisAt] = told as [
       Claimed['kind'],
       ...unknown[],
     ];
@@ -217,8 +224,13 @@ export class Calendar {
     if (kind !== 'job') return { kind };
     const [job, id] = reply as [JobJson, string];
     job.id = id;
-    const ofClaim = { token: Number(claimToken), opensInMs: Number(opensInMs), waitedMs: Number(waitedMs) };
-    const claim = { agent: String(agent), ...ofClaim };
+    const claim = {
+      agent: String(agent),
+      token: Number(claimToken),
+      opensInMs: Number(opensInMs),
+      startsInMs: Number(startsInMs),
+      waitedMs: Number(waitedMs),
+    };
     return { kind, job: job as FetchedJob, claim, hasMore: more === 1, redisAt: Number(redisAt) };
   }
 

@@ -3,9 +3,11 @@
 -- KEYS and ARGV: BullMQ's, then
 -- ARGV[lane] ARGV[pod] ARGV[leadMs] how long before its opening a window may be claimed
 -- ARGV[yields] 1: not while another lane's job stands before ours for that agent
--- Answers { 'job', BullMQ's reply, agent, token, ms until it opens, ms the job has waited,
+-- ARGV[apartMs] so long at the least lies between the starts of two agents
+-- Answers { 'job', BullMQ's reply, agent, token, ms until it opens, ms until it may start, ms the job has waited,
 -- 1 if there may be more, what time it is }, { 'other', lane }, { 'gone' } or { 'none' }.
-local lane, pod, leadMs, yields = ARGV[#ARGV - 6], ARGV[#ARGV - 5], tonumber(ARGV[#ARGV - 4]), ARGV[#ARGV - 3]
+local lane, pod, leadMs, yields = ARGV[#ARGV - 7], ARGV[#ARGV - 6], tonumber(ARGV[#ARGV - 5]), ARGV[#ARGV - 4]
+local apartMs = tonumber(ARGV[#ARGV - 3])
 if not isKnown({ lane }) then return { 'gone' } end
 local queue = Q .. lane .. ':'
 takeIn(lane, 100)
@@ -88,10 +90,22 @@ if token < now then
   token = math.floor(now)
   call('HSET', U .. 'agent-state', 'token', whole(token))
 end
+-- Agents that act at the same instant come round at the same instant, for ever: all of them claimed before a job that is to go first is
+-- here, and one pod has to start them all. So each start has a time of its own. Not so far apart that many agents stand in a queue.
+local startsAt = math.max(opensAt, now)
+apartMs = math.min(apartMs, longest / call('HLEN', U .. 'agents') / 4)
+call('ZREMRANGEBYSCORE', U .. 'agent-starts', '-inf', text(now - apartMs))
+local planned = call('ZRANGEBYSCORE', U .. 'agent-starts', text(startsAt - apartMs), '+inf', 'WITHSCORES')
+for i = 2, #planned, 2 do
+  local other = tonumber(planned[i])
+  if other - startsAt >= apartMs then break end
+  if startsAt - other < apartMs then startsAt = other + apartMs end
+end
+call('ZADD', U .. 'agent-starts', text(startsAt), best.agent)
 -- A sign of life, and what the pod holds counts from now.
 call('ZADD', U .. 'agent-pods', text(now), pod)
 call('ZREM', U .. 'windows', best.agent)
 call('ZADD', U .. 'acting', text(now), best.agent)
 call('HSET', stateKey(best.agent), 'lane', lane, 'job', best.id, 'pod', pod, 'token', whole(token), 'claimed', text(now))
 local more = (others > 0 or isRungForAny) and 1 or 0
-return { 'job', reply, best.agent, token, text(opensAt - now), text(now - since), more, text(now) }
+return { 'job', reply, best.agent, token, text(opensAt - now), text(startsAt - now), text(now - since), more, text(now) }

@@ -95,6 +95,12 @@ export function createQuorumLocks({ redis, keys, urls, clock, abstainMs = LEASE_
     return written.filter((reply) => reply?.kind === 'renewed').length >= majority;
   }
 
+  /** A majority gave it to the same other: it is decided. */
+  function isAnothers(votes: readonly Vote[]): boolean {
+    const owners = votes.flatMap((vote) => (vote.kind === 'owned' ? [`${vote.lease.as} ${vote.lease.by}`] : []));
+    return owners.some((owner) => owners.filter((other) => other === owner).length >= majority);
+  }
+
   function down(group: OwnerGroup, what: string, why: readonly string[]): LanekeeperError {
     const text = `${group.lane}: not ${what}: expected ${majority} of ${urls.length} lock servers to agree, got ${why.join('; ')}`;
     return new LanekeeperError(
@@ -134,6 +140,7 @@ export function createQuorumLocks({ redis, keys, urls, clock, abstainMs = LEASE_
         const decided = await decide(group, ask, id, lastToken);
         if ('token' in decided) return recorded(group, ask, id, decided.token);
         votes = decided.votes;
+        if (isAnothers(votes)) break;
         // Only those who disagree may say something else the next time.
         if (votes.filter(({ kind }) => kind === 'silent' || kind === 'abstains').length > urls.length - majority) break;
       }

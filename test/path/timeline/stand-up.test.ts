@@ -88,6 +88,39 @@ describe('a term that is over', () => {
   });
 });
 
+describe('a pod that fell silent', () => {
+  const GONE = { what: 'pod.silent', pod: 'pod-1', silentMs: 8_000, lanes: ['draft'] };
+  const silentAt = (second: number) => new Script().at(second, null, 'api', GONE);
+  const started = (lanes: string[]) => ({ what: 'pod.started', lanes, concurrency: 8 });
+
+  it.each([
+    ['before that was told', 55],
+    ['after it', 70],
+  ])('is no open wound when another started in its place %s', (_, second) => {
+    const standUp = standUpOf(
+      silentAt(60)
+        .at(second, null, 'pod-2', started(['collect', 'draft']))
+        .done(),
+    );
+    expect(standUp).toMatchObject({ firstSign: { what: 'pod.silent' }, now: [] });
+    expect(standUp.recovered[0]).toMatchObject({ isMet: true });
+  });
+
+  it.each([
+    ['runs other lanes', 55, ['collect']],
+    ['was there before', 40, ['draft']],
+  ])('is one while whoever started %s (twin)', (_, second, lanes) => {
+    const standUp = standUpOf(silentAt(60).at(second, null, 'pod-2', started(lanes)).done());
+    expect(standUp.now).toMatchObject([{ what: 'pod.silent' }]);
+    expect(standUp.recovered[0]).toMatchObject({ isMet: false });
+  });
+
+  it('for good makes no incident of tomorrow a part of this one', () => {
+    const script = silentAt(60).attempts(3_600, 3_660, 30, 'publish', 'forum', failing('auth'));
+    expect(standUpOf(script.done())).toMatchObject({ sinceAt: START + 60 * MINUTE, earlierIncidents: 1 });
+  });
+});
+
 describe('what was tried', () => {
   const storm = (fromS: number, untilS: number) =>
     new Script().attempts(fromS, untilS, (untilS - fromS) / 2, 'publish', 'forum', failing('timeout'));

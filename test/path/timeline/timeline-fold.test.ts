@@ -198,6 +198,20 @@ describe('a cause that was written a moment after its effect', () => {
   });
 });
 
+describe('what somebody was about to do', () => {
+  const begun = { what: 'order.begun', lane: 'publish', order: 'lane.paused', reason: 'r', intent: 'i1' };
+  const paused = { what: 'lane.paused', lane: 'publish', reason: 'r' };
+  const kinds = (intent: string) => {
+    const script = new Script().at(1, 'forum', 'ann', begun).at(2, 'forum', 'ann', { ...paused, intent });
+    return eventsOf(fold(script.done())).map(({ what }) => what);
+  };
+
+  it('is told by its result alone; without one it stands as begun (twin)', () => {
+    expect(kinds('i1')).toEqual(['lane.paused']);
+    expect(kinds('i2')).toEqual(['order.begun', 'lane.paused']);
+  });
+});
+
 describe('the end of a term', () => {
   const expired = { what: 'lane.expired', lane: 'publish', lanes: ['publish'], as: 'manual', by: 'ann', reason: 'r' };
 

@@ -6,7 +6,9 @@ import { type Definitions, loadDefinitions } from '../../../engine/definitions.t
 import { fingerprint } from '../../../engine/fingerprint.ts';
 import { readPods } from '../../../engine/presence.ts';
 import { lookAtLimits } from '../../../path/limit-look.ts';
+import { surveyOwners } from '../../../path/owner-survey.ts';
 import { connectRedis, type Redis } from '../../../store/connect.ts';
+import { chooseLocks } from '../../../store/ownership/choose-locks.ts';
 import { readInfo } from '../../../store/redis-info.ts';
 import { redisNow } from '../../../store/redis-now.ts';
 import { systemClock } from '../../../words/clock.ts';
@@ -19,6 +21,7 @@ import { findRedisUrl, readSettings } from '../session.ts';
 import { type Finding, fail, ok, sayFinding, warn } from './finding.ts';
 import { checkLimits } from './limits.ts';
 import { checkCommand, checkFiles, checkNode, checkServer, readFileLimit } from './machine.ts';
+import { checkOwners } from './owners.ts';
 import { checkClock, checkPods } from './pods.ts';
 import { checkConnections, checkEviction, checkMemory, checkPersistence, checkVersion } from './redis.ts';
 import { checkReplicas, SENTINEL_CHANNEL } from './replicas.ts';
@@ -27,17 +30,19 @@ import { checkReplicas, SENTINEL_CHANNEL } from './replicas.ts';
 const POD_CONCURRENCY = 64;
 
 export function addDoctorCommand(program: Command): void {
-  dirCommand(program, 'doctor', 'check settings, definitions, machine, Redis and pods; non-zero if any fails').action(
-    async (options: { dir: string; json?: boolean }) => {
-      const findings: Finding[] = [];
-      for await (const finding of examine(options)) {
-        findings.push(finding);
-        if (!options.json) sayFinding(finding);
-      }
-      if (options.json) sayJson(findings);
-      if (findings.some(({ status }) => status === 'fail')) process.exitCode = 1;
-    },
-  );
+  dirCommand(
+    program,
+    'doctor',
+    'check settings, definitions, machine, Redis, pods, limits and owners; non-zero if any fails',
+  ).action(async (options: { dir: string; json?: boolean }) => {
+    const findings: Finding[] = [];
+    for await (const finding of examine(options)) {
+      findings.push(finding);
+      if (!options.json) sayFinding(finding);
+    }
+    if (options.json) sayJson(findings);
+    if (findings.some(({ status }) => status === 'fail')) process.exitCode = 1;
+  });
 }
 
 async function* examine(options: { dir: string }): AsyncGenerator<Finding> {
@@ -85,6 +90,12 @@ async function* examine(options: { dir: string }): AsyncGenerator<Finding> {
     const upstreams = [...(definitions?.upstreams.values() ?? [])];
     const limits = await Promise.all(upstreams.map((upstream) => lookAtLimits(redis, keys, upstream)));
     yield* checkLimits(limits, lanes);
+    const locks = chooseLocks(redis, keys, config.lockUrls);
+    try {
+      yield* checkOwners(await surveyOwners(redis, keys, locks, lanes));
+    } finally {
+      locks.close();
+    }
   } catch (error) {
     yield fail('redis', toError(error).message, 'give this user the right to ask, or look again when it answers');
   } finally {
