@@ -31,7 +31,7 @@ interface Sender {
 
 /**
  * KEYS: BullMQ's (the fourth is the delayed set), then that of the gate. ARGV: BullMQ's; [2] now, [3] the job, [5] for how long. Jobs
- * leave the delayed set first come first, so who was due before its first has left: 3 us of a park.
+ * leave the delayed set first come first, so who was due before its first has left.
  */
 function aroundMove(lua: string): string {
   return `

@@ -68,7 +68,7 @@ describe('the counts of a lane', () => {
     for (const what of ['done', 'fails', 'limited']) await add([what]);
     await add(['later'], { at: new Date(Date.now() + HOUR) });
     const parked = [await add(['parks']), await add(['parks'])];
-    const soon = [await add(['parks', 1_000]), await add(['limited', 300])];
+    const soon = [await add(['parks', 2_000]), await add(['limited', 2_000])];
     await agreed(queue, { schedule: 3, limit: 2 });
     for (const id of soon) await untilState(queue, id, 'done');
     await agreed(queue, { schedule: 2, limit: 1 });
