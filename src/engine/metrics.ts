@@ -2,17 +2,27 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { readHeads } from '../path/heads.ts';
-import { countJobs } from '../path/inspect.ts';
+import { countJobs, type LaneCounts } from '../path/inspect.ts';
+import { JOB_STATES } from '../path/job-state.ts';
 import type { LimitSeen, LimitsSeen } from '../path/limit-look.ts';
 import { OWNER_CHANGES, type OwnerCounts } from '../path/owner-counts.ts';
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { readInfo, toMemory } from '../store/redis-info.ts';
 import { redisNow } from '../store/redis-now.ts';
 import type { EventHub } from '../words/events.ts';
+import { GATES } from '../words/outcome.ts';
 import { createDistribution, createMeter } from './meters.ts';
 
 /** From a cache hit to a slow model; the last bucket is the longest timeout people set. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+const LANE_JOBS_HELP =
+  'Jobs in a lane, by state: parked wait at a gate (parked_jobs says at which), scheduled for their instant or their next attempt';
+const PARKED_JOBS_HELP =
+  "Parked jobs of a lane, by gate: cooldown, an agent's window; limit, tokens, what one agent may do, a 429 or a quota; owner, that theirs has the lane again; schedule, park() of their handler. Where a whole lane is paused, or its limit full, jobs are waiting, not parked";
+const BACKLOG_HELP = 'Jobs that wait, of those that may; beyond 1 adds are refused';
+
+type Counted = LaneCounts & { lane: string };
 
 export interface Metrics {
   readonly registry: Registry;
@@ -100,31 +110,23 @@ export function createMetrics(version: string): Metrics {
       events.on('admission.decided', ({ lane, verdict, gate }) => admission.add(lane, verdict, gate ?? ''));
     },
     watchLanes(laneQueues, readPodsSeen, backlogOf = () => undefined) {
-      gauge('lane_jobs', 'Jobs in a lane, by state', ['lane', 'state'], async (self) => {
-        await Promise.all(
-          laneQueues.map(async (laneQueue) => {
-            const { isPaused: _, ...counts } = await countJobs(laneQueue);
-            for (const [state, count] of Object.entries(counts)) self.set({ lane: laneQueue.lane.name, state }, count);
-          }),
-        );
+      const countOnce = oncePerScrape(() =>
+        Promise.all(laneQueues.map(async (queue) => ({ lane: queue.lane.name, ...(await countJobs(queue)) }))),
+      );
+      const perLane = (name: string, help: string, label: string[], tell: (self: Gauge, counts: Counted) => void) =>
+        gauge(name, help, ['lane', ...label], async (self) => {
+          for (const counts of await countOnce()) tell(self, counts);
+        });
+      perLane('lane_jobs', LANE_JOBS_HELP, ['state'], (self, { lane, ...counts }) => {
+        for (const state of JOB_STATES) self.set({ lane, state }, counts[state]);
       });
-      gauge('dead_jobs', 'Dead letters kept', ['lane'], async (self) => {
-        await Promise.all(
-          laneQueues.map(async ({ lane, backend }) => {
-            const [count = 0] = await backend.getCounts(['failed']);
-            self.set({ lane: lane.name }, count);
-          }),
-        );
+      perLane('parked_jobs', PARKED_JOBS_HELP, ['gate'], (self, { lane, gates }) => {
+        for (const gate of GATES) self.set({ lane, gate }, gates[gate]);
       });
-      gauge('backlog_ratio', 'Jobs that wait, of those that may; beyond 1 adds are refused', ['lane'], async (self) => {
-        await Promise.all(
-          laneQueues.map(async ({ lane, backend }) => {
-            const backlog = backlogOf(lane.name);
-            if (backlog === undefined) return;
-            const counts = await backend.getCounts(['wait', 'prioritized', 'delayed']);
-            self.set({ lane: lane.name }, counts.reduce((sum, count) => sum + count, 0) / backlog);
-          }),
-        );
+      perLane('dead_jobs', 'Dead letters kept', [], (self, { lane, dead }) => self.set({ lane }, dead));
+      perLane('backlog_ratio', BACKLOG_HELP, [], (self, { lane, waiting, parked, scheduled }) => {
+        const backlog = backlogOf(lane);
+        if (backlog !== undefined) self.set({ lane }, (waiting + parked + scheduled) / backlog);
       });
       gauge(
         'redis_memory_ratio',

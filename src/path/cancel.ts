@@ -31,12 +31,17 @@ function told(laneQueue: LaneQueue, { id, state, enqueuedAt }: JobView, order: O
   });
 }
 
-async function removeJob({ redis, backend, jobKey, lane }: LaneQueue, keys: Keys, id: string): Promise<boolean> {
-  const fields = [JOB_FIELDS.place, JOB_FIELDS.agent, JOB_FIELDS.aside];
-  const [place, agent, aside] = await redis.hmget(jobKey(id), ...fields);
+async function removeJob(
+  { redis, backend, jobKey, lane, parkedKey }: LaneQueue,
+  keys: Keys,
+  id: string,
+): Promise<boolean> {
+  const fields = [JOB_FIELDS.place, JOB_FIELDS.agent, JOB_FIELDS.aside, JOB_FIELDS.gate];
+  const [place, agent, aside, gate] = await redis.hmget(jobKey(id), ...fields);
   const isOut = (await backend.remove(id, false)) === 1;
   // Whoever dies in between leaves a name that whoever comes to it finds without a job, and takes out.
   if (isOut && place) await redis.zrem(keys.line(lane, agent || undefined), id).catch(() => {});
+  if (isOut && gate) await redis.zrem(parkedKey(gate), id).catch(() => {});
   if (isOut && aside) await redis.zrem(keys.aside(lane), id).catch(() => {});
   return isOut;
 }

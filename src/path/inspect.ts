@@ -1,10 +1,12 @@
 // Looks at lanes and jobs and changes nothing: counts, lists, one job whole, and why it waits.
 
-import type { JobJson, JobType } from 'bullmq';
+import type { JobJson } from 'bullmq';
 import type { LaneQueue } from '../store/lane-queue.ts';
+import { countStates } from '../store/scripts/count-states.ts';
 import { LanekeeperError, quote } from '../words/errors.ts';
 import type { FailureClass } from '../words/failure.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
+import { GATES, type Gate } from '../words/outcome.ts';
 import { openEnvelope } from './envelope.ts';
 import { JOB_STATES, type JobState, SETS_OF_STATE, toState } from './job-state.ts';
 import type { Lane } from './lane.ts';
@@ -15,14 +17,44 @@ import { type PauseSeen, sayPause } from './pause.ts';
 import { parseStacks, readStack, type StackFacts } from './stack.ts';
 import { sayWindowWait, type WindowWait } from './window-wait.ts';
 
-export type LaneCounts = Record<'waiting' | 'delayed' | 'active' | 'done' | 'dead', number> & { isPaused: boolean };
+export interface LaneCounts extends Record<JobState, number> {
+  isPaused: boolean;
+  /** Of the parked, for each gate; together as many. */
+  gates: Record<Gate, number>;
+}
 
-/** `delayed` holds the parked and the scheduled: telling them apart takes a look at each, so no count does it. */
-export async function countJobs({ queue, backend }: LaneQueue): Promise<LaneCounts> {
-  const types: JobType[] = ['wait', 'prioritized', 'delayed', 'active', 'completed', 'failed'];
-  const [counts, isPaused] = await Promise.all([backend.getCounts(types), queue.isPaused()]);
-  const [wait = 0, prioritized = 0, delayed = 0, active = 0, done = 0, dead = 0] = counts;
-  return { waiting: wait + prioritized, delayed, active, done, dead, isPaused };
+/**
+ * One command, which costs the same for ten jobs and for a million. Of the delayed, who waits at no gate is scheduled: for its instant, or
+ * for its next attempt. A job that somebody took out with another tool is counted at its gate until it would have come.
+ */
+export async function countJobs({ redis, backend, line, lined, aside, parkedKey }: LaneQueue): Promise<LaneCounts> {
+  const seen = await countStates.run(
+    redis,
+    {
+      wait: backend.toKey('wait'),
+      prioritized: backend.toKey('prioritized'),
+      delayed: backend.toKey('delayed'),
+      active: backend.toKey('active'),
+      completed: backend.toKey('completed'),
+      failed: backend.toKey('failed'),
+      meta: backend.toKey('meta'),
+      line,
+      lined,
+      aside,
+    },
+    { parked: JSON.stringify(GATES.map(parkedKey)) },
+  );
+  const { isPaused, waiting, delayed, active, done, dead } = seen;
+  const gates = Object.fromEntries(GATES.map((gate, place) => [gate, seen.parked[place] ?? 0])) as Record<Gate, number>;
+  gates.cooldown += seen.lined;
+  gates.owner += seen.aside;
+  let parked = 0;
+  for (const gate of GATES) {
+    // What is not there (any more) waits for nothing.
+    gates[gate] = Math.min(gates[gate], delayed - parked);
+    parked += gates[gate];
+  }
+  return { waiting, parked, scheduled: delayed - parked, active, done, dead, isPaused, gates };
 }
 
 export interface JobView {

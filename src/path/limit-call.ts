@@ -5,10 +5,12 @@
 import type { LaneQueue } from '../store/lane-queue.ts';
 import { callParked } from '../store/scripts/call-parked.ts';
 import { JOB_FIELDS } from '../words/keys.ts';
+import type { Gate } from '../words/outcome.ts';
 import { START_OF_WAIT, startOfWait } from './limit-lines.ts';
 
 /** Asked and sent away again, a job costs Redis 0.2 ms: called in a row, they take 4 % of its time. */
 const STEP_MS = 5;
+const GATE: Gate = 'limit';
 const PAGE = 200;
 /** Of each lane, those that are due first; the others are called by nobody. */
 const MAX_JOBS = 10_000;
@@ -36,7 +38,7 @@ async function callParkedFor(queues: readonly LaneQueue[], reason: string, isOth
 }
 
 async function callLane(
-  { redis, backend, marker, jobKey }: LaneQueue,
+  { redis, backend, marker, jobKey, parkedKey }: LaneQueue,
   reason: string,
   isOther: boolean,
 ): Promise<number> {
@@ -47,12 +49,12 @@ async function callLane(
   for (let start = 0; start < ids.length; start += PAGE) {
     called += await callParked.run(
       redis,
-      { delayed, marker },
+      { delayed, marker, parked: parkedKey(GATE) },
       {
         jobs: jobKey(''),
         ids: JSON.stringify(ids.slice(start, start + PAGE)),
         fields: JSON.stringify({ gate, reason: reasonField, until }),
-        gate: 'limit',
+        gate: GATE,
         reason,
         isOther: isOther ? 1 : 0,
         startMs: called * STEP_MS,

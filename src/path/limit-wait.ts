@@ -1,5 +1,6 @@
 // Whether an upstream's limits are why a job waits, and then until when and behind whom.
 
+import { formatDuration } from '../words/duration.ts';
 import {
   SPLIT_TODO,
   sayClosed,
@@ -63,6 +64,19 @@ export function untilOf({ hold, closedUntilAt, tooSmall }: LimitWait): number | 
   if (tooSmall) return null;
   const instants = [hold?.untilAt, closedUntilAt].filter((at) => typeof at === 'number');
   return instants.length > 0 ? Math.max(...instants) : null;
+}
+
+/** For who has just added it: 'waits for limit concurrent of forum, behind collect'. */
+export function sayWaitShort(wait: LimitWait, { name, requests }: LimitedLane, nowAt: number): string {
+  const { upstream, limits, lanesBefore, split, tooSmall } = wait;
+  if (tooSmall) return sayTooSmall(name, requests, tooSmall);
+  const untilAt = untilOf(wait);
+  if (untilAt !== null) {
+    return `${upstream} lets nobody through for ${formatDuration(Math.max(0, untilAt - nowAt))} more: it starts then at the soonest`;
+  }
+  if (split) return saySplit(split);
+  const behind = lanesBefore.length > 0 ? `, behind ${some(lanesBefore)}` : '';
+  return `waits for ${limits.length > 1 ? 'limits' : 'limit'} ${some(limits.map(({ limit }) => limit))} of ${upstream}${behind}`;
 }
 
 /** `place` is that in its lane's line. */

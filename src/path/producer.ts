@@ -26,7 +26,10 @@ export type { AddOptions };
 export interface Added {
   id: string;
   state: JobState;
-  /** Epoch ms; null when it waits for a free slot, which nobody can know. */
+  /**
+   * Epoch ms: its instant, or an estimate of its agent's window; null when it waits for a free slot, which nobody can know. Limits are not
+   * reckoned with: the add asks for nothing but its write.
+   */
   startsAt: number | null;
   /** True when the same job was there before: this call added none. */
   isRepeat: boolean;

@@ -5,6 +5,7 @@
 import type { KeepJobs, MinimalJob } from 'bullmq';
 import { type Fetched, isNotOurs, type LaneQueue, returnJob, toFetched } from '../store/lane-queue.ts';
 import { parkDisplaced } from '../store/ownership/aside.ts';
+import { parkingBackend } from '../store/parking.ts';
 import { takingOut } from '../store/taking-out.ts';
 import type { Clock } from '../words/clock.ts';
 import { crashPoint } from '../words/crash-point.ts';
@@ -163,8 +164,9 @@ async function move(
         ...(outcome.parks === undefined ? {} : { [JOB_FIELDS.parks]: outcome.parks }),
       };
       const delayMs = Math.max(0, untilAt - nowAt);
+      const parking = parkingBackend(laneQueue, outcome.gate);
       return next(
-        await backend.moveToDelayed(id, nowAt, delayMs, token, { skipAttempt: true, fieldsToUpdate, fetchNext }),
+        await parking.moveToDelayed(id, nowAt, delayMs, token, { skipAttempt: true, fieldsToUpdate, fetchNext }),
       );
     }
     case 'cancel': {

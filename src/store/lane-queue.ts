@@ -33,6 +33,11 @@ export interface LaneQueue {
   readonly intentTags: string;
   /** The sorted set that says "there is work": BullMQ's workers and our bell block on it. */
   readonly marker: string;
+  /** Ours, beside BullMQ's delayed set: who of it waits for what (words/keys). */
+  readonly line: string;
+  readonly lined: string;
+  readonly aside: string;
+  parkedKey(gate: string): string;
   jobKey(id: string): string;
   close(): Promise<void>;
 }
@@ -68,6 +73,10 @@ export function openLaneQueue(redis: Redis, keys: Keys, lane: LaneAddress, podNa
     intents: keys.intents(lane.tag),
     intentTags: keys.intentTags(),
     marker: backend.toKey('marker'),
+    line: keys.line(lane),
+    lined: keys.lined(lane),
+    aside: keys.aside(lane),
+    parkedKey: (gate) => keys.parked(lane, gate),
     jobKey: (id) => backend.toKey(id),
     close: () => queue.close(),
   };

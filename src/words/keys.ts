@@ -119,6 +119,13 @@ export interface Keys {
   windows(tag: string): string;
   /** ZSET job -> priority and arrival, of those that wait for a window: of any agent, or of this one. */
   line(lane: LaneAddress, agent?: string): string;
+  /** SET of the agents for whom a job stands in a line of their own; may hold some whose line is empty. Lives as long as the tag. */
+  lined(lane: LaneAddress): string;
+  /**
+   * ZSET job -> epoch ms at which it comes, of the delayed ones that a pod parked at this gate, so that they are counted without a
+   * look at each. Whoever came before the first of the delayed is out of it: such a one is void, and trimmed by the next that parks.
+   */
+  parked(lane: LaneAddress, gate: string): string;
   /** Pub/sub channel, no key: an order moved a window. */
   agentNotice(tag: string): string;
   /**
@@ -180,6 +187,8 @@ export function createKeys(prefix: string): Keys {
     windows: (tag: string) => `${prefix}:u:{${tag}}:windows`,
     line: (lane: LaneAddress, agent?: string) =>
       `${prefix}:l:{${lane.tag}}:${lane.name}:line${agent === undefined ? '' : `:${agent}`}`,
+    lined: (lane: LaneAddress) => `${prefix}:l:{${lane.tag}}:${lane.name}:lined`,
+    parked: (lane: LaneAddress, gate: string) => `${prefix}:l:{${lane.tag}}:${lane.name}:parked:${gate}`,
     agentNotice: (tag: string) => `${prefix}:u:{${tag}}:agent-notice`,
     owner: (group: GroupAddress) => `${groupPrefix(prefix, group)}owner`,
     ownerLanes: (group: GroupAddress) => `${groupPrefix(prefix, group)}owner-lanes`,

@@ -28,6 +28,13 @@ it('add prints the id, and says when it should start', async ({ world }) => {
   expect(stderr).toContain('nobody knows when it starts');
   const scheduled = await world.cli(['add', 'publish', POST, '--at', '2099-01-01T00:00:00Z', '--json']);
   expect(JSON.parse(scheduled.stdout)).toMatchObject({ state: 'scheduled', startsAt: '2099-01-01T00:00:00.000Z' });
+  expect((await world.cli(['lanes'])).stdout).toMatch(/^publish +\S+ +0 +1 \(cooldown 1\) +1 +0 +0 +0 +0 /m);
+  const lanes = JSON.parse((await world.cli(['lanes', '--json'])).stdout) as { lane: string }[];
+  expect(lanes.find(({ lane }) => lane === 'publish')).toMatchObject({
+    parked: 1,
+    scheduled: 1,
+    gates: { cooldown: 1 },
+  });
 });
 
 it('add reads the payload from standard input', async ({ world }) => {

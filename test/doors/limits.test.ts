@@ -68,7 +68,7 @@ it('limits shows use, size, holds, orders, who waits and where pods differ, as a
   expect(stdout).toMatch(/^forum +per-1m +░{10} +0 +30 +- +30, not 60, by order of ann@desk until it is reset: slow$/m);
   expect(stdout).toMatch(/^forum hold +nobody is let through for \S+ more, told by p1: 429$/m);
   expect(stdout).toMatch(/^ +to end it now: lanekeeper limits forum reset hold --reason \.\.\.$/m);
-  expect(stdout).toMatch(/^forum waiting +1\. publish on p1 wants 5, for \S+$/m);
+  expect(stdout).toMatch(/^forum waiting +1\. publish on p1 asks ahead, no job waits there, for \S+$/m);
   expect(stdout).toMatch(/^forum drift +concurrent is 3 on p1; 4 on p2: the stricter holds$/m);
   expect(stdout).not.toContain('free');
   expect(await json('limits', 'forum')).toMatchObject({
@@ -76,8 +76,12 @@ it('limits shows use, size, holds, orders, who waits and where pods differ, as a
     seenAt: expect.stringMatching(/Z$/),
     limits: [{ limit: 'concurrent', inUse: 2, size: 3 }, { override: { setAt: expect.stringMatching(/Z$/) } }],
     hold: { untilAt: expect.stringMatching(/Z$/), reason: '429' },
-    waiting: [{ lane: 'publish', place: 1 }],
+    waiting: [{ lane: 'publish', place: 1, want: 5, hasWork: false }],
   });
+  expect((await run('add', 'publish', 'null')).code).toBe(0);
+  expect((await run('limits')).stdout, 'twin: with a job').toMatch(
+    /^forum waiting +1\. publish on p1 wants 5, for \S+$/m,
+  );
   expect((await json<unknown[]>('limits')).length).toBe(2);
   expect(await run('limits', 'free')).toMatchObject({ code: 0, stdout: '', stderr: 'free has no limits\n' });
 });
@@ -272,5 +276,38 @@ it('the sample fleet has an upstream on either driver', async ({ world }) => {
   expect({ code, drivers: new Set(limited.map(({ driver }) => driver)) }).toEqual({
     code: 0,
     drivers: new Set(LIMIT_DRIVERS),
+  });
+});
+
+it('add says what a job waits for where the limit is full, until when where that is known, and invents no instant', async ({
+  world,
+}) => {
+  const { forum, run, json } = await fleet(world);
+  // Heard of for as long as this takes.
+  const pod = {
+    pid: 1,
+    host: 'h',
+    lanes: ['publish'],
+    concurrency: 8,
+    state: 'running',
+    startedAt: 0,
+    metricsUrl: null,
+  };
+  const beat = { ...pod, version: '0', prints: {}, skewMs: 0, seenAt: forum.nowAt + 30_000 };
+  await world.redis.hset(world.keys.pods(), 'p1', JSON.stringify(beat));
+  await forum.say('p1', [SLOTS, COUNT]);
+  expect((await run('add', 'publish', 'null')).stderr, 'twin: with room').toContain('publish: waiting; starts now');
+  await forum.hold({ 'publish|p1': 1, 'collect|p2': 2 });
+  await forum.wait('collect|p2', 1_000);
+  expect((await run('add', 'publish', 'null')).stderr).toContain(
+    'publish: waiting; waits for limit concurrent of forum, behind collect',
+  );
+  expect(await json('add', 'publish', 'null')).toMatchObject({ state: 'waiting', startsAt: null });
+  await forum.set({ hold: forum.nowAt + 3_600_000, held: JSON.stringify({ reason: '429', who: 'p1', at: 1 }) });
+  expect((await run('add', 'publish', 'null')).stderr).toMatch(
+    /forum lets nobody through for \S+ more: it starts then/,
+  );
+  expect(await json('add', 'publish', 'null')).toMatchObject({
+    startsAt: new Date(forum.nowAt + 3_600_000).toISOString(),
   });
 });

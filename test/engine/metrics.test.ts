@@ -16,6 +16,7 @@ const CONTRACT: Record<string, string[]> = {
   job_duration_seconds: ['lane'],
   job_wait_seconds: ['lane'],
   lane_jobs: ['lane', 'state'],
+  parked_jobs: ['lane', 'gate'],
   degraded_total: ['lane', 'class'],
   admission_total: ['lane', 'verdict', 'gate'],
   dead_jobs: ['lane'],

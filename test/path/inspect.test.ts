@@ -122,11 +122,13 @@ describe('a lane', () => {
       async () =>
         expect(await countJobs(world.queue(lane))).toEqual({
           waiting: 0,
-          delayed: 4,
+          parked: 2,
+          scheduled: 2,
           active: 1,
           done: 1,
           dead: 1,
           isPaused: false,
+          gates: { owner: 0, cooldown: 0, limit: 1, breaker: 0, pause: 0, schedule: 1 },
         }),
       RETRYING,
     );

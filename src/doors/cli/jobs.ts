@@ -1,64 +1,25 @@
-// Commands about jobs: add, jobs, why, cancel.
+// Commands about jobs: jobs, why, cancel; add has a file of its own.
 
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { alarmsOf, readAlarms } from '../../engine/alarms.ts';
 import { cancelAnyJob, findCancelOrder } from '../../path/cancel-orders.ts';
-import { countJobs, explainJob, isJobState, listJobs } from '../../path/inspect.ts';
+import { explainJob, isJobState, listJobs } from '../../path/inspect.ts';
 import { JOB_STATES } from '../../path/job-state.ts';
 import { lookAtLimits } from '../../path/limit-look.ts';
 import { readOwnerWait } from '../../path/owner-wait.ts';
 import { readPause, sayPause } from '../../path/pause.ts';
-import type { AddOptions } from '../../path/producer.ts';
 import { toReason } from '../../path/reason.ts';
 import { readWindowWait } from '../../path/window-wait.ts';
 import { systemClock } from '../../words/clock.ts';
-import { LanekeeperError, quote, toError } from '../../words/errors.ts';
+import { LanekeeperError, quote } from '../../words/errors.ts';
+import { addAddCommand } from './add.ts';
 import { toRow } from './job-row.ts';
 import { count, laneCommand } from './options.ts';
 import { hint, paint, printable, say, sayFacts, sayJson, sayTable, when } from './print.ts';
 import { openSession } from './session.ts';
-import { readStandardInput } from './standard-input.ts';
-
-const NO_POD = "starts when a pod runs this lane: 'lanekeeper up' or 'lanekeeper worker'";
 
 export function addJobCommands(program: Command): void {
-  laneCommand(program, 'add', 'put a job into a lane; prints its id and when it should start')
-    .argument('<json>', "the payload as JSON, or '-' to read it from standard input")
-    .option('--agent <name>', 'the agent on whose behalf it acts')
-    .option('--priority <n>', 'lower runs sooner, 0 first', count('priority'))
-    .option('--key <text>', 'add it once: the same key while the job is kept adds nothing')
-    .option('--at <instant>', "not before this instant, such as '2030-01-31T08:00:00Z'")
-    .addOption(new Option('--as <owner>', 'feed an exclusive lane as this owner'))
-    .addHelpText('after', example(`lanekeeper add publish '{"title":"Hello","body":"World"}' --agent a01`))
-    .action(async (laneName: string, json: string, options: AddOptions & { dir: string; json?: boolean }) => {
-      await using session = await openSession(options);
-      const lane = session.lane(laneName);
-      const payload = parsePayload(json === '-' ? await readStandardInput() : json);
-      const { agent, priority, key, at, as } = options;
-      const added = await session.producer.add(lane, payload, { agent, priority, key, at, as });
-      const [counts, pods] = await Promise.all([countJobs(session.queue(lane)), session.pods(lane)]);
-      const free = pods.length * lane.concurrency - counts.active;
-      const isNext = added.state === 'waiting' && !counts.isPaused && counts.waiting <= Math.max(free, 0);
-      const startsAt = added.startsAt ?? (isNext && pods.length > 0 ? systemClock.now() : null);
-      if (options.json)
-        return sayJson({ ...added, lane: lane.name, startsAt, waiting: counts.waiting, pods: pods.length });
-      say(added.id);
-      hint(`${lane.name}: ${added.state}; ${expectation()}`);
-
-      function expectation(): string {
-        if (added.isRepeat && !added.startsAt) return 'it was added before';
-        if (added.state === 'parked' && counts.isPaused) return 'starts when the lane is resumed';
-        if (added.state === 'parked' && added.startsAt && pods.length === 0) return NO_POD;
-        const nowAt = systemClock.now();
-        if (added.state !== 'waiting' && added.startsAt)
-          return added.startsAt <= nowAt ? 'starts now' : `starts at ${when(added.startsAt, nowAt)}`;
-        if (added.state === 'parked')
-          return `nobody knows when it starts: see 'lanekeeper why ${lane.name} ${added.id}'`;
-        if (counts.isPaused) return 'starts when the lane is resumed';
-        if (pods.length === 0) return NO_POD;
-        return isNext ? 'starts now' : `starts after ${Math.max(counts.waiting - 1, 0)} others`;
-      }
-    });
+  addAddCommand(program);
 
   laneCommand(program, 'jobs', 'list the jobs of a lane')
     .option('--state <state>', `only these: ${JOB_STATES.join(', ')}`)
@@ -123,16 +84,4 @@ export function addJobCommands(program: Command): void {
       if (options.json) return sayJson({ lane: lane.name, id, state: 'cancelled', before: job.state });
       say(`cancelled ${printable(id)} of ${lane.name}, which was ${job.state}`);
     });
-}
-
-function parsePayload(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch (error) {
-    throw new LanekeeperError('LK_INPUT', `payload: expected JSON, got ${quote(json)} (${toError(error).message})`);
-  }
-}
-
-function example(line: string): string {
-  return `\nExample:\n  $ ${line}\n`;
 }

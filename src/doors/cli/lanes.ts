@@ -2,11 +2,12 @@
 
 import type { Command } from 'commander';
 import { alarmsOf, readAlarms } from '../../engine/alarms.ts';
-import { countJobs } from '../../path/inspect.ts';
+import { countJobs, type LaneCounts } from '../../path/inspect.ts';
 import type { Lane } from '../../path/lane.ts';
 import { lookAtOwner, type OwnerLooked } from '../../path/owner-orders.ts';
 import { type PauseSeen, readPause, sayPause } from '../../path/pause.ts';
 import { systemClock } from '../../words/clock.ts';
+import { GATES } from '../../words/outcome.ts';
 import { sayOwner } from '../../words/owner.ts';
 import { addDeadCommand } from './dead.ts';
 import { dirCommand } from './options.ts';
@@ -44,12 +45,13 @@ export function addLaneCommands(program: Command): void {
       );
       if (options.json) return sayJson(lanes);
       sayTable(
-        ['LANE', 'UPSTREAM', 'WAITING', 'DELAYED', 'ACTIVE', 'DONE', 'DEAD', 'PODS', 'NOTE'],
+        ['LANE', 'UPSTREAM', 'WAITING', 'PARKED', 'SCHEDULED', 'ACTIVE', 'DONE', 'DEAD', 'PODS', 'NOTE'],
         lanes.map((l) => [
           l.isPaused ? `${l.lane} (paused)` : l.lane,
           l.upstream,
           l.waiting,
-          l.delayed,
+          sayParked(l),
+          l.scheduled,
           l.active,
           l.done,
           l.dead,
@@ -62,6 +64,12 @@ export function addLaneCommands(program: Command): void {
   );
 
   addDeadCommand(program);
+}
+
+/** '5 (cooldown 3, limit 2)'. */
+function sayParked({ parked, gates }: Pick<LaneCounts, 'parked' | 'gates'>): string | number {
+  const at = GATES.filter((gate) => gates[gate] > 0).map((gate) => `${gate} ${gates[gate]}`);
+  return at.length === 0 ? parked : `${parked} (${at.join(', ')})`;
 }
 
 /** Null: nobody may feed it now, or everybody may. */

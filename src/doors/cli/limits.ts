@@ -1,6 +1,7 @@
 // The command about limits: look at them, and change them while everything runs.
 
 import { Argument, type Command } from 'commander';
+import { readHeads } from '../../path/heads.ts';
 import {
   SPLIT_TODO,
   sayClosed,
@@ -21,6 +22,7 @@ import {
   setLimit,
 } from '../../path/limit-orders.ts';
 import { toReason } from '../../path/reason.ts';
+import { redisNow } from '../../store/redis-now.ts';
 import { toInstant } from '../../words/clock.ts';
 import { formatDuration } from '../../words/duration.ts';
 import { quote } from '../../words/errors.ts';
@@ -116,13 +118,32 @@ function toNumber(value: string): number | string {
   return /^-?\d{1,20}(\.\d+)?$/.test(value) ? Number(value) : value;
 }
 
+/** A pod asks for permits before it knows of a job: in a lane without any it stands in line all the same. */
+interface Seen extends Omit<LimitsSeen, 'waiting'> {
+  /** `hasWork`: a job of its lane could run now; null of a lane that this folder has not. */
+  waiting: (LimitsSeen['waiting'][number] & { hasWork: boolean | null })[];
+}
+
+async function withWork({ redis, definitions, queue }: Session, seen: LimitsSeen): Promise<Seen> {
+  const names = [...new Set(seen.waiting.map(({ lane }) => lane))];
+  const nowAt = names.length > 0 ? await redisNow(redis) : 0;
+  const known = names.flatMap((name) => definitions.lanes.get(name) ?? []);
+  const work = await Promise.all(
+    known.map(async (lane) => [lane.name, (await readHeads(queue(lane), nowAt)).oldest !== undefined] as const),
+  );
+  const hasWork = new Map(work);
+  return { ...seen, waiting: seen.waiting.map((one) => ({ ...one, hasWork: hasWork.get(one.lane) ?? null })) };
+}
+
 async function show(
-  { redis, keys }: Session,
+  session: Session,
   upstreams: Parameters<typeof lookAtLimits>[2][],
   options: LimitsOptions,
   only?: string,
 ): Promise<void> {
-  const seen = await Promise.all(upstreams.map((upstream) => lookAtLimits(redis, keys, upstream)));
+  const seen = await Promise.all(
+    upstreams.map(async (upstream) => withWork(session, await lookAtLimits(session.redis, session.keys, upstream))),
+  );
   if (options.json) return sayJson(only === undefined ? seen : seen[0]);
   const limited = seen.filter(({ limits, unused }) => limits.length > 0 || unused.length > 0);
   if (limited.length === 0) return hint(`${only ?? 'no upstream of this folder'} has ${only ? 'no ' : ''}limits`);
@@ -146,13 +167,14 @@ function toRows({ upstream, seenAt }: LimitsSeen, limit: LimitSeen): unknown[][]
   });
 }
 
-function toFacts(seen: LimitsSeen): [string, string | undefined][] {
+function toFacts(seen: Seen): [string, string | undefined][] {
   const { upstream, limits, waiting, drift, split, unused, seenAt } = seen;
   const others = limits.flatMap(({ limit, agents }) =>
     agents.length > MAX_AGENTS ? [`${agents.length - MAX_AGENTS} more use ${limit}, none of them more`] : [],
   );
-  const shown = waiting.slice(0, MAX_WAITING).map(({ lane, pod, want, sinceAt, place }) => {
-    return `${place}. ${lane} on ${pod} wants ${want}, for ${formatDuration(Math.max(0, seenAt - sinceAt))}`;
+  const shown = waiting.slice(0, MAX_WAITING).map(({ lane, pod, want, sinceAt, place, hasWork }) => {
+    const asks = hasWork === false ? `asks ahead, no job waits there` : `wants ${want}`;
+    return `${place}. ${lane} on ${pod} ${asks}, for ${formatDuration(Math.max(0, seenAt - sinceAt))}`;
   });
   if (waiting.length > MAX_WAITING) shown.push(`and ${waiting.length - MAX_WAITING} more`);
   const hold = sayHold(seen);

@@ -144,9 +144,12 @@ async function lookAtLanes(session: Session, { lanes }: Incident, { untilAt }: T
   return Promise.all(
     known.map(async (lane) => {
       const queue = session.queue(lane);
-      const [{ waiting, delayed }, { oldest }] = await Promise.all([countJobs(queue), readHeads(queue, nowAt)]);
+      const [{ waiting, parked, scheduled }, { oldest }] = await Promise.all([
+        countJobs(queue),
+        readHeads(queue, nowAt),
+      ]);
       const oldestWaitingMs = oldest ? Math.max(0, nowAt - oldest.sinceAt) : null;
-      return { lane: lane.name, waiting: waiting + delayed, oldestWaitingMs, dueMs: lane.dueMs ?? null };
+      return { lane: lane.name, waiting: waiting + parked + scheduled, oldestWaitingMs, dueMs: lane.dueMs ?? null };
     }),
   );
 }

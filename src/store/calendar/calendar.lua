@@ -131,11 +131,26 @@ local function namedAgent(data)
   return agent
 end
 
+-- It waits no longer for what a pod parked it for: `gate` is what its field says.
+local function leaveGate(lane, id, gate)
+  if gate and gate ~= '' then call('ZREM', L .. lane .. ':parked:' .. gate, id) end
+end
+
+-- So that whoever counts finds the lines. With each new name two others are looked at, so that about as many are void as not.
+local function noteLine(lane, agent)
+  local lined = L .. lane .. ':lined'
+  if call('SADD', lined, agent) == 0 then return end
+  for _, other in ipairs(call('SRANDMEMBER', lined, 2)) do
+    if call('EXISTS', lineOf(lane, other)) == 0 then call('SREM', lined, other) end
+  end
+end
+
 -- Puts a job into its line, by priority and then by arrival, and says in its own fields why it waits. It keeps the place it had.
 -- True: an agent that is open and had nothing to do may have it at once.
 local function seat(lane, id)
   local key = Q .. lane .. ':' .. id
-  local seen = call('HMGET', key, 'lk:place', 'lk:agent', 'priority', 'data')
+  local seen = call('HMGET', key, 'lk:place', 'lk:agent', 'priority', 'data', 'lk:gate')
+  leaveGate(lane, id, seen[5])
   local score, agent = tonumber(seen[1]), seen[2]
   if not agent then
     agent = namedAgent(seen[4]) or ''
@@ -148,6 +163,7 @@ local function seat(lane, id)
   end
   local at = estimate(lane, agent, score)
   call('ZADD', lineOf(lane, agent), whole(score), id)
+  if agent then noteLine(lane, agent) end
   call('ZADD', Q .. lane .. ':delayed', whole(math.ceil(at) * 4096), id)
   call('HSET', key, 'lk:place', whole(score), 'lk:gate', 'cooldown', 'lk:until', whole(math.ceil(at)),
     'lk:since', whole(now), 'lk:reason', '', 'delay', whole(math.max(0, at - now)))

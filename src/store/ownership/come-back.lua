@@ -27,6 +27,9 @@ local function putBack(id, key, was)
   call('HSET', key, 'delay', '0')
   if was.set == 'delayed' then
     call('ZADD', queue .. 'delayed', was.score, id)
+    if type(was.gate) == 'string' and was.gate ~= '' then
+      call('ZADD', L .. lane .. ':parked:' .. was.gate, whole(math.floor(was.score / 4096)), id)
+    end
     local names = { gate = 'lk:gate', untilAt = 'lk:until', reason = 'lk:reason', since = 'lk:since', delay = 'delay' }
     for field, name in pairs(names) do
       if type(was[field]) == 'string' then call('HSET', key, name, was[field]) end

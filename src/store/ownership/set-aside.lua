@@ -27,7 +27,8 @@ end
 -- A job that the caller has just taken out of the set in which it lay; `was` says where, so that it can go back.
 local function putAside(lane, id, feeder, holder, was)
   local key = Q .. lane .. ':' .. id
-  local seen = call('HMGET', key, 'lk:place', 'lk:agent', 'timestamp')
+  local seen = call('HMGET', key, 'lk:place', 'lk:agent', 'timestamp', 'lk:gate')
+  leaveGate(lane, id, seen[4])
   if seen[1] then call('ZREM', lineOf(lane, seen[2] and seen[2] ~= '' and seen[2] or nil), id) end
   call('ZADD', Q .. lane .. ':delayed', whole(ASIDE_SCORE), id)
   call('ZADD', asideOf(lane), seen[3] or '0', id)

@@ -2,6 +2,7 @@
 -- whoever waits at that gate for that reason; none comes later than it would have.
 -- KEYS[1] delayed
 -- KEYS[2] marker
+-- KEYS[3] parked  those at that gate, for whoever counts them
 -- ARGV[1] jobs    what the key of each begins with
 -- ARGV[2] ids     JSON list
 -- ARGV[3] fields  JSON of the names of theirs: { gate, reason, until }
@@ -26,6 +27,7 @@ for _, id in ipairs(cjson.decode(ARGV[2])) do
   if score and score > (at + 1) * 4096 and seen[1] == ARGV[4] and isMeant then
     redis.call('ZADD', KEYS[1], 'XX', string.format('%.0f', at * 4096), id)
     redis.call('HSET', job, fields['until'], string.format('%.0f', at), 'delay', string.format('%.0f', at - now))
+    redis.call('ZADD', KEYS[3], 'XX', string.format('%.0f', at), id)
     called = called + 1
   end
 end
