@@ -116,4 +116,18 @@ describe('an agent with a heartbeat', () => {
     expect(await calendar.places()).toEqual({ a: 'silent' });
     expect(await calendar.claim('publish')).toBeUndefined();
   });
+
+  it('of which all is lost while it is silent waits for the longest cooldown when it is heard', async ({ world }) => {
+    const calendar = await openCalendar(world);
+    await register(calendar, HEARTBEAT);
+    await calendar.add('publish');
+    await calendar.after(HEARTBEAT);
+    await calendar.beat();
+    await world.redis.del(calendar.keys.agent(TAG, 'a'));
+    await register(calendar, HEARTBEAT);
+    await calendar.after(COOLDOWN - 1);
+    expect(await calendar.claim('publish')).toBeUndefined();
+    await calendar.after(1);
+    await mustClaim(calendar);
+  });
 });

@@ -25,7 +25,8 @@ if order.what == 'add' then
   else
     call('ZREM', U .. 'agent-due', agent)
   end
-  local wasSilent = call('HDEL', stateKey(agent), 'silent') == 1
+  -- Each alone may have been lost.
+  local wasSilent = call('HDEL', stateKey(agent), 'silent') + call('ZREM', U .. 'silent', agent) > 0
   if isThere and not wasSilent then return { 'known' } end
   if not isThere then
     call('PERSIST', stateKey(agent))
