@@ -19,8 +19,11 @@ export interface AgentBookOptions extends DoorOptions {
 }
 
 export interface AgentBook {
-  /** Its window is open at once, or when it was to open where it was known before. Again it is a sign of life, and replaces its metadata. */
-  add(agent: string, meta?: unknown): Promise<AgentChange>;
+  /**
+   * Its window is open at once, or when it was to open where it was known before. Again it is a sign of life, and replaces its metadata. With a
+   * heartbeat ('30s') it is to be added again within it: else nobody acts as it until it is.
+   */
+  add(agent: string, meta?: unknown, promise?: { heartbeat?: string }): Promise<AgentChange>;
   /** Jobs that wait for it stay parked, and say so, until it is back or they are cancelled; `waiting` says how many. */
   remove(agent: string): Promise<AgentChange>;
   /** It acts no sooner than this instant, or after so long ('2h'), for whatever lane; later if its window opens later. */
@@ -48,7 +51,7 @@ export async function openAgents(options: AgentBookOptions): Promise<AgentBook> 
   }
 
   return {
-    add: (agent, meta) => ask(() => addAgent(orders, agent, meta)),
+    add: (agent, meta, promise) => ask(() => addAgent(orders, agent, meta, null, promise)),
     remove: (agent) => ask(() => removeAgent(orders, agent)),
     mark: (agent, until, reason) => ask(() => markAgent(orders, agent, until, reason)),
     clear: (agent, reason) => ask(() => clearAgent(orders, agent, reason)),

@@ -8,8 +8,11 @@ import type { Upstream } from './upstream.ts';
 /** Epoch ms by Redis, as all instants here. */
 export interface AgentSeen {
   agent: string;
-  /** `open`: it may act at once, and nobody wants it or somebody is about to. */
-  state: 'open' | 'acting' | 'cooling';
+  /**
+   * `open`: it may act at once, and nobody wants it or somebody is about to. `silent`: nobody acts as it until it registers again;
+   * what it does now goes on, and it is `acting` until then.
+   */
+  state: 'open' | 'acting' | 'cooling' | 'silent';
   /** When its window opens, or did; null when that is not known any more: it waits for the longest cooldown. */
   nextAt: number | null;
   /** The last answer of its last act. */
@@ -27,6 +30,10 @@ export interface AgentSeen {
   addedBy: string | null;
   /** Whoever brought it last registered it, or did so again as a sign of life; null for one that a definition names. */
   heardAt: number | null;
+  /** It promised to register again within it; null: it promised nothing. */
+  heartbeatMs: number | null;
+  /** It did not, and was heard last then; null: it is not silent. */
+  silentSinceAt: number | null;
   meta: unknown;
 }
 
@@ -142,16 +149,18 @@ interface Entry {
   heard?: number;
   by?: string;
   meta?: string;
+  heartbeatMs?: number;
 }
 
 function toSeen(agent: string, entry: string, state: Record<string, string>, redisAt: number): AgentSeen {
-  const { at = null, heard = null, by = null, meta } = JSON.parse(entry || '{}') as Entry;
+  const { at = null, heard = null, by = null, meta, heartbeatMs = null } = JSON.parse(entry || '{}') as Entry;
   const nextAt = toAt(state.next);
   const isActing = state.token !== undefined;
+  const rests = nextAt !== null && Number(state.next) <= redisAt ? 'open' : 'cooling';
   const acting = { lane: state.lane ?? '', job: state.job ?? '', pod: state.pod ?? '' };
   return {
     agent,
-    state: isActing ? 'acting' : nextAt !== null && Number(state.next) <= redisAt ? 'open' : 'cooling',
+    state: isActing ? 'acting' : state.silent === undefined ? rests : 'silent',
     nextAt,
     lastAt: toAt(state.last),
     source: state.source || null,
@@ -163,6 +172,8 @@ function toSeen(agent: string, entry: string, state: Record<string, string>, red
     addedAt: at,
     addedBy: by,
     heardAt: heard,
+    heartbeatMs,
+    silentSinceAt: toAt(state.silent),
     meta: meta === undefined ? null : parseMeta(meta),
   };
 }

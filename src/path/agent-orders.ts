@@ -28,7 +28,7 @@ export interface AgentChange {
   upstream: string;
   agent: string;
   order: AgentOrder['what'];
-  /** False: it was registered before; this was a sign of life, and its metadata is replaced. */
+  /** False: it was registered before and not silent; this was a sign of life, and its metadata is replaced. */
   isChanged: boolean;
   /** Instants of its window, by Redis; null where it has or had none. */
   beforeAt: number | null;
@@ -44,10 +44,19 @@ export interface AgentChange {
 const MAX_META = 4_096;
 const META_FORM = `what JSON can say, at most ${MAX_META} bytes of it`;
 const MAX_NAMED = 10;
+/** While nothing stirs, pods look once a second. */
+const MIN_HEARTBEAT_MS = 1_000;
 
-export async function addAgent(orders: AgentOrders, agent: unknown, meta: unknown, reason: unknown = null) {
+export async function addAgent(
+  orders: AgentOrders,
+  agent: unknown,
+  meta: unknown,
+  reason: unknown = null,
+  promise: unknown = {},
+) {
   const text = meta === undefined ? undefined : toMetaText(meta);
-  return give(orders, { what: 'add', agent: toAgent(agent), meta: text, reason: toOwnReason(reason) });
+  const order = { what: 'add', agent: toAgent(agent), meta: text, heartbeatMs: toHeartbeatMs(promise) } as const;
+  return give(orders, { ...order, reason: toOwnReason(reason) });
 }
 
 export async function removeAgent(orders: AgentOrders, agent: unknown, reason: unknown = null) {
@@ -134,6 +143,17 @@ function toMetaText(value: unknown): string {
     throw wrongOption('LK_INPUT', 'meta', META_FORM, value);
   }
   return text;
+}
+
+function toHeartbeatMs(promise: unknown): number | undefined {
+  const isObject = typeof promise === 'object' && promise !== null;
+  if (!isObject || Object.keys(promise).some((key) => key !== 'heartbeat')) {
+    throw wrongOption('LK_INPUT', 'add', "{ heartbeat: '30s' } or nothing after metadata", promise);
+  }
+  const { heartbeat } = promise as { heartbeat?: unknown };
+  const heartbeatMs = toDurationMs(heartbeat);
+  if (heartbeat === undefined || (heartbeatMs ?? 0) >= MIN_HEARTBEAT_MS) return heartbeatMs;
+  throw wrongOption('LK_INPUT', 'heartbeat', `${DURATION_FORM}, at least '1s'`, heartbeat);
 }
 
 function toOwnReason(value: unknown): string {

@@ -69,6 +69,12 @@ const RULES: Readonly<Record<string, Rule>> = {
     forMs: minutes(10),
     say: (line) => `the lost agents of ${line.upstream}`,
   },
+  'agent.silent': {
+    effects: ['park:cooldown', ...STARVED],
+    by: 'tag',
+    forMs: minutes(10),
+    say: (line) => `silent agents of ${line.upstream}`,
+  },
   'agent.ordered': {
     effects: ['park:cooldown', ...STARVED],
     by: 'tag',

@@ -81,6 +81,12 @@ export const PHRASES: Readonly<Record<string, Phrase | 'tally' | ((line: Timelin
   'agents.lost': trouble(
     (l) => `what was known of the agents of ${upstream(l)} is lost: none acts until it is surely in order`,
   ),
+  'agent.silent': trouble(
+    (l) =>
+      `nobody acts as agent ${text(l, 'agent')} of ${upstream(l)}: not heard within its heartbeat of ${ms(l, 'heartbeatMs')}`,
+    (l, count, which) =>
+      `nobody acts as ${count} agents of ${upstream(l)} (${which}): not heard within their heartbeats`,
+  ),
   'agent.freed': trouble(
     (l) =>
       `agent ${text(l, 'agent')} taken back, its pod died, froze or lost its job${l.wasSent ? ' in mid-request' : ''}`,

@@ -2,6 +2,7 @@
 // one that is not there. Read anew with every look, because an order or an answer moves windows after the job was parked.
 
 import type { LaneQueue } from '../store/lane-queue.ts';
+import { toInstant } from '../words/clock.ts';
 import { JOB_FIELDS, type Keys } from '../words/keys.ts';
 import { sayAdd, sayCause, sayOpening } from './agent-lines.ts';
 
@@ -19,6 +20,10 @@ export interface WindowWait {
   /** Those before it, by lane: for the same agent, or for any. */
   before: { lane: string; count: number }[];
   agentCount: number;
+  /** Those that nobody acts as, because they did not register again in time; they are none of the count before. */
+  silentCount: number;
+  /** The named one is such a one, heard last then. */
+  silentSinceAt: number | null;
   /** Whose window decides: the named one's, or the one that opens next. Null when all act now. */
   opening: Opening | null;
   /** State was lost: nobody acts before. */
@@ -32,6 +37,7 @@ interface Opening {
   lastAt: number | null;
   source: string | null;
   reason: string | null;
+  silentSinceAt: number | null;
   acting: { lane: string; job: string; pod: string } | null;
 }
 
@@ -47,7 +53,7 @@ export async function readWindowWait(
   const agent = fields[1] || null;
   const score = fields[2] ?? null;
   const calendar = await readCalendar({ redis, keys, tag, agent });
-  const { seenAt, agentCount, isNamedThere, cooldowns, closedUntilAt } = calendar;
+  const { seenAt, agentCount, silentCount, isNamedThere, cooldowns, closedUntilAt } = calendar;
   const lines = [...new Set([name, ...Object.keys(cooldowns)])];
   const lineOf = (each: string) => keys.line({ name: each, tag }, agent ?? undefined);
   const [rank, ...counts] = await Promise.all([
@@ -63,6 +69,7 @@ export async function readWindowWait(
   const costMs = Number(cooldowns[name] ?? Math.max(0, ...Object.values(cooldowns).map(Number)));
   const decides = isThere ? (agent ?? calendar.nextAgent) : null;
   const opening = decides === null ? null : await readOpening(redis, keys.agent(tag, decides), decides);
+  const silentSinceAt = agent === null ? null : (opening?.silentSinceAt ?? null);
   const free = agent === null ? calendar.opensAt : [opening?.opensAt ?? Number.POSITIVE_INFINITY];
   // Who acts now comes round when its act is over, and that costs what one of this lane does: a guess, as all of it.
   const opens = free.map((at) => (at === Number.POSITIVE_INFINITY ? seenAt + costMs : Math.max(at, seenAt)));
@@ -75,9 +82,11 @@ export async function readWindowWait(
     isThere,
     seenAt,
     place: rank === null ? null : ahead + 1,
-    untilAt: isThere ? Math.ceil(Math.max(estimateAt, closedUntilAt ?? 0)) : null,
+    untilAt: isThere && silentSinceAt === null ? Math.ceil(Math.max(estimateAt, closedUntilAt ?? 0)) : null,
     before,
     agentCount,
+    silentCount,
+    silentSinceAt,
     opening,
     closedUntilAt,
   };
@@ -105,13 +114,14 @@ async function readCalendar({ redis, keys, tag, agent }: Asked) {
     .zrange(keys.windows(tag), '0', last, 'WITHSCORES')
     .zrange(`${ours}idle`, '0', last, 'WITHSCORES')
     .zcard(`${ours}acting`)
+    .zcard(`${ours}silent`)
     .exec();
-  const [time, agentCount, isThere, cooldowns, closed, windows, idle, actingCount] = (replies ?? []).map(
-    ([error, reply]) => {
-      if (error) throw error;
-      return reply;
-    },
-  ) as [string[], number, number, Record<string, string>, string | null, string[], string[], number];
+  const [time, registeredCount, isThere, cooldowns, closed, windows, idle, actingCount, silentCount] = (
+    replies ?? []
+  ).map(([error, reply]) => {
+    if (error) throw error;
+    return reply;
+  }) as [string[], number, number, Record<string, string>, string | null, string[], string[], number, number];
   // Rounded as the openings are: what is open by Redis is open here.
   const seenAt = Number(time[0]) * 1_000 + Math.ceil(Number(time[1]) / 1_000);
   const names = [...windows, ...idle].filter((_, place) => place % 2 === 0);
@@ -119,7 +129,8 @@ async function readCalendar({ redis, keys, tag, agent }: Asked) {
   const soonest = opensAt.indexOf(Math.min(...opensAt));
   return {
     seenAt,
-    agentCount,
+    agentCount: registeredCount - silentCount,
+    silentCount,
     isNamedThere: isThere === 1,
     cooldowns,
     closedUntilAt: Number(closed) > seenAt ? Math.ceil(Number(closed)) : null,
@@ -129,7 +140,7 @@ async function readCalendar({ redis, keys, tag, agent }: Asked) {
 }
 
 async function readOpening(redis: LaneQueue['redis'], key: string, agent: string): Promise<Opening> {
-  const { next, last, source, reason, token, lane = '', job = '', pod = '' } = await redis.hgetall(key);
+  const { next, last, source, reason, silent, token, lane = '', job = '', pod = '' } = await redis.hgetall(key);
   const toAt = (text: string | undefined) => (text === undefined ? null : Math.ceil(Number(text)));
   const isActing = token !== undefined;
   return {
@@ -138,6 +149,7 @@ async function readOpening(redis: LaneQueue['redis'], key: string, agent: string
     lastAt: toAt(last),
     source: source || null,
     reason: reason || null,
+    silentSinceAt: toAt(silent),
     acting: isActing ? { lane, job, pod } : null,
   };
 }
@@ -145,8 +157,12 @@ async function readOpening(redis: LaneQueue['redis'], key: string, agent: string
 export function sayWindowWait({ upstream, agent, isThere, seenAt, closedUntilAt, ...wait }: WindowWait): string {
   if (!isThere && agent !== null)
     return `agent ${agent} is not registered with ${upstream}: ${sayAdd(upstream, agent)}`;
+  const { opening, agentCount, silentCount, silentSinceAt, place, before } = wait;
+  if (!isThere && silentCount > 0)
+    return `all agents of ${upstream} are silent (${silentCount}): they act when they register again, or: ${sayAdd(upstream, 'NAME')}`;
   if (!isThere) return `${upstream} has no agents: ${sayAdd(upstream, 'NAME')}`;
-  const { opening, agentCount, place, before } = wait;
+  if (silentSinceAt !== null)
+    return `agent ${agent} is silent since ${toInstant(silentSinceAt)}: it acts when it registers again, or: ${sayAdd(upstream, agent ?? 'NAME')}`;
   const parts: string[] = [];
   if (closedUntilAt !== null) {
     parts.push(`what was known of ${upstream}'s agents was lost, and nobody acts before all is in order`);

@@ -108,6 +108,8 @@ export interface Events {
     beforeAt: number | null;
     afterAt: number | null;
   };
+  /** It registered with a heartbeat and not again in time: nobody acts as it until it does. */
+  'agent.silent': { upstream: string; agent: string; heartbeatMs: number | null; heardAt: number };
   /** Redis lost what was known of them: nobody acts before it is surely in order. */
   'agents.lost': { upstream: string };
   /** `who` ordered it, when that is not who writes it: an active job is cancelled by its pod. */
@@ -254,6 +256,7 @@ export const EVENT_CATALOGUE = {
   'agent.freed': { level: 'warn', journal: true },
   'window.used': { level: 'debug', journal: false },
   'agent.ordered': { level: 'info', journal: true },
+  'agent.silent': { level: 'warn', journal: true },
   'agents.lost': { level: 'error', journal: true },
   'pod.started': { level: 'info', journal: true },
   'pod.draining': { level: 'info', journal: true },

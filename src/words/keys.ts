@@ -99,22 +99,23 @@ export interface Keys {
   /** What an upstream's keys begin with, and those of its lanes that are ours: for scripts that make theirs of it. */
   upstream(tag: string): string;
   lanes(tag: string): string;
-  /** HASH agent -> JSON { at, by, meta }: who is registered. Lives as long as the tag, like all of an agent's. */
+  /** HASH agent -> JSON { at, heard, by, meta, heartbeatMs }: who is registered. Lives as long as the tag, like all of an agent's. */
   agents(tag: string): string;
   /**
    * HASH of one agent: `next` (epoch ms by Redis, with fractions, at which its window opens), `last` act, `reason`, `source`, `acts`,
-   * `ok` (recent success, 0 to 1), `watcher` (the pod that looks after the opening); while it acts also `lane`, `job`, `pod`, `token`
+   * `ok` (recent success, 0 to 1), `watcher` (the pod that looks after the opening), `silent` (not heard since, and not in time); while it acts also `lane`, `job`, `pod`, `token`
    * (of the claim), `claimed` (since when), `sent` (it may have reached the upstream).
    */
   agent(tag: string, agent: string): string;
   /**
-   * ZSET agent -> its `next`, of those for whom there is work. Beside it `idle`, for whom there is none, and `acting`, agent -> since
-   * when; `agent-lanes` HASH lane -> cooldown in ms (a simulation says in its field `=now` what time it is there); `agent-pods` ZSET
-   * pod -> its last sign of life, or until when it holds nothing; `agent-turns` ZSET pod -> when it is to beat again; `agent-starts`
-   * ZSET agent -> when it may start, of those that were claimed; `agents-removed` SET of those that definitions bring back no more;
-   * `agent-state` HASH: `born`, `run` (Redis's
-   * run_id), `closed` (nobody claims before), `epoch` (changes with each loss), `naive` (born by a pod that knew of nothing), `seq`,
-   * `token`.
+   * ZSET agent -> its `next`, of those for whom there is work. Beside it `idle`, for whom there is none, `silent`, agent -> when it
+   * was heard last, of those that were not heard in time, and `acting`, agent -> since when: each agent stands in one of them.
+   * `agent-due` ZSET agent -> until when it is to be heard, of those with a heartbeat that are not silent; `agent-lanes` HASH lane ->
+   * cooldown in ms (a simulation says in its field `=now` what time it is there); `agent-pods` ZSET pod -> its last sign of life, or
+   * until when it holds nothing; `agent-turns` ZSET pod -> when it is to beat again; `agent-starts` ZSET agent -> when it may start, of
+   * those that were claimed; `agents-removed` SET of those that definitions bring back no more; `agent-state` HASH: `born`, `run`
+   * (Redis's run_id), `closed` (nobody claims before), `epoch` (changes with each loss), `naive` (born by a pod that knew of nothing),
+   * `seq`, `token`.
    */
   windows(tag: string): string;
   /** ZSET job -> priority and arrival, of those that wait for a window: of any agent, or of this one. */

@@ -3,6 +3,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { Calendar } from '../../src/store/calendar/calendar.ts';
 import { readBatch } from '../../src/store/journal-stream.ts';
 import { forumOf, HOUR } from '../path/forum.ts';
 import { type CliResult, it, type World } from '../support/world.ts';
@@ -88,11 +89,11 @@ it('agents without an upstream counts those of each', async ({ world }) => {
   await (await world.producer()).add(forum.publish, null);
   const { code, stdout, stderr } = await run('agents');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(stdout).toMatch(/^UPSTREAM +AGENTS +OPEN +ACTING +COOLING +NEXT OPENING +WAITING$/m);
-  expect(stdout).toMatch(/^forum +3 +1 +1 +1 +\d\d:\d\d:\d\d \(in \S+\) +1$/m);
-  expect(stdout).toMatch(/^free +0 +0 +0 +0 +- +0$/m);
+  expect(stdout).toMatch(/^UPSTREAM +AGENTS +OPEN +ACTING +COOLING +SILENT +NEXT OPENING +WAITING$/m);
+  expect(stdout).toMatch(/^forum +3 +1 +1 +1 +0 +\d\d:\d\d:\d\d \(in \S+\) +1$/m);
+  expect(stdout).toMatch(/^free +0 +0 +0 +0 +0 +- +0$/m);
   const nextAt = new Date(forum.nowAt + HOUR).toISOString();
-  const counts = { upstream: 'forum', agents: 3, open: 1, acting: 1, cooling: 1, nextAt, waiting: 1 };
+  const counts = { upstream: 'forum', agents: 3, open: 1, acting: 1, cooling: 1, silent: 0, nextAt, waiting: 1 };
   expect(await json('agents')).toMatchObject([counts, { upstream: 'free', agents: 0, nextAt: null }]);
 });
 
@@ -156,6 +157,38 @@ it('add, mark, clear and remove change what holds, are told with who and why, an
   ]);
 });
 
+it('an agent with a heartbeat is used until it is silent, which agents and `why` tell, and again when heard', async ({
+  world,
+}) => {
+  const { forum, run, json } = await fleet(world);
+  const free = new Calendar(world.redis, world.keys, 'free', 'p1');
+  await free.register([], { post: 2 * HOUR }, false, {});
+  const addIt = () => run('agents', 'free', 'add', 'b1', '--heartbeat', '30s', '--reason', 'a service');
+  expect((await addIt()).stdout).toBe('registered b1 with free; its window is open\n');
+  expect((await run('agents', 'free')).stdout).toMatch(/^free heard +b1 \S+ ago, heartbeat 30s$/m);
+  const ofAny = await json<{ id: string }>('add', 'post', '{}');
+  // As if half a minute had passed.
+  await world.redis.zadd(`${world.keys.upstream('free')}agent-due`, forum.nowAt, 'b1');
+  await free.beat(['post'], []);
+  const ofIt = await json<{ id: string; startsAt: null }>('add', 'post', '{}', '--agent', 'b1');
+  expect(ofIt.startsAt).toBeNull();
+  expect((await run('agents', 'free')).stdout).toMatch(
+    /^b1 +silent +when heard +- +silent since \d\d:\d\d:\d\d \(.*\), heartbeat 30s +1 /m,
+  );
+  const silentSinceAt = expect.stringMatching(/Z$/);
+  const seen = { agent: 'b1', state: 'silent', heartbeatMs: 30_000, silentSinceAt };
+  expect(await json('agents', 'free')).toMatchObject({ agents: [seen] });
+  expect((await run('why', 'post', ofIt.id)).stdout).toMatch(
+    /^because +agent b1 is silent since \S+Z: it acts when it registers again, or: lanekeeper agents free add b1 --reason/m,
+  );
+  expect((await run('why', 'post', ofAny.id)).stdout).toMatch(
+    /^because +all agents of free are silent \(1\): they act when they register again, or: lanekeeper agents free add NAME/m,
+  );
+  await addIt();
+  expect(await json('agents', 'free')).toMatchObject({ agents: [{ state: 'open', silentSinceAt: null }] });
+  expect(await json('why', 'post', ofIt.id)).toMatchObject({ because: expect.stringMatching(/agent b1 is open/) });
+});
+
 it('add of a job that nobody can do yet is taken, and says how to find out', async ({ world }) => {
   const { run } = await fleet(world);
   const { code, stdout, stderr } = await run('add', 'post', '{}');
@@ -179,6 +212,13 @@ it('what is wrong is refused in one line, by name, and changes nothing', async (
     ['agents forum mark a1 --reason r', 2, /needs --until/],
     ['agents forum clear a1 --until 2099-01-01T00:00:00Z --reason r', 2, /takes no --until/],
     ['agents forum remove a1 --meta {} --reason r', 2, /takes no --meta/],
+    ['agents forum remove a1 --heartbeat 30s --reason r', 2, /takes no --heartbeat/],
+    [
+      'agents forum add a3 --heartbeat soon --reason r',
+      1,
+      /heartbeat: expected a duration such as .*, at least '1s', got "soon" \(LK_INPUT\)/,
+    ],
+    ['agents forum add a3 --heartbeat 999ms --reason r', 1, /heartbeat: expected .*, at least '1s', got "999ms"/],
     ['agents forum --reason r', 2, /takes no --reason/],
     ['agents forum add --a-b --reason r', 2, /unknown option|needs an agent/],
     ['agents forum add a/b --reason r', 1, /agent: expected 1 to 128 letters.*, got "a\/b" \(LK_INPUT\)/],

@@ -202,7 +202,24 @@ describe('the book of a service', () => {
     expect(await rejection(book.mark('a1', 9e12, 'r'))).toMatchObject({ code: 'LK_UNKNOWN' });
     expect(await rejection(book.add('a b'))).toMatchObject({ code: 'LK_INPUT' });
     await book.add('a1');
-    expect(await book.list()).toMatchObject([{ agent: 'a1' }]);
+    expect(await book.list()).toMatchObject([{ agent: 'a1', heartbeatMs: null, silentSinceAt: null }]);
+  });
+
+  it('takes a heartbeat, which the next call renews or ends', async ({ world }) => {
+    const book = await bookOf(world, 'forum');
+    for (const [promise, heartbeatMs] of [
+      [{ heartbeat: '30s' }, 30_000],
+      [{ heartbeat: '1m' }, 60_000],
+      [undefined, null],
+    ] as const) {
+      await book.add('a1', undefined, promise);
+      expect(await book.list()).toMatchObject([{ heartbeatMs }]);
+    }
+    for (const promise of [{ heartbeat: '1' }, { heartbeat: '0s' }, { beat: '30s' }, null, '30s'])
+      expect(await rejection(book.add('a1', undefined, promise as { heartbeat: string }))).toMatchObject({
+        code: 'LK_INPUT',
+        message: expect.stringMatching(/^(heartbeat|add): expected .*, got /),
+      });
   });
 
   it.for([

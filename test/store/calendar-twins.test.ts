@@ -27,8 +27,15 @@ async function loseAll(calendar: CalendarWorld, world: World) {
   await calendar.add('publish');
 }
 
-const order = (calendar: CalendarWorld, what: 'add' | 'remove' | 'mark' | 'clear', untilAt?: number) =>
-  calendar.calendar().change({ what, agent: 'a', by: 'test', source: 'operator', ...(untilAt && { untilAt }) });
+const order = (
+  calendar: CalendarWorld,
+  what: 'add' | 'remove' | 'mark' | 'clear',
+  untilAt?: number,
+  heartbeatMs?: number,
+) =>
+  calendar
+    .calendar()
+    .change({ what, agent: 'a', by: 'test', source: 'operator', heartbeatMs, ...(untilAt && { untilAt }) });
 
 const mayAct = async (calendar: CalendarWorld) => (await calendar.claim('publish')) !== undefined;
 
@@ -222,6 +229,31 @@ const PROTECTIONS: Protection[] = [
       await world.redis.del(calendar.key('windows'));
       await calendar.beat('p1');
       return !(await mayAct(calendar));
+    },
+  },
+  {
+    name: 'an agent that is not heard in time is used',
+    off: ["call('ZRANGEBYSCORE', U .. 'agent-due', '-inf', text(now), 'LIMIT', 0, 100)", '{}'],
+    async fails(calendar) {
+      await order(calendar, 'add', undefined, 30_000);
+      await calendar.add('publish');
+      await calendar.after(30_000);
+      await calendar.beat();
+      return mayAct(calendar);
+    },
+  },
+  {
+    name: 'an agent that fell silent in an act is used after it',
+    off: ["local silentSince = call('HGET', stateKey(agent), 'silent')", 'local silentSince = false'],
+    async fails(calendar) {
+      await order(calendar, 'add', undefined, 30_000);
+      for (let n = 0; n < 2; n++) await calendar.add('publish');
+      const held = await mustClaim(calendar);
+      await calendar.after(30_000);
+      await calendar.beat('p1', [held]);
+      await calendar.done(held);
+      await calendar.after(COOLDOWN);
+      return mayAct(calendar);
     },
   },
   {

@@ -192,7 +192,7 @@ export class CalendarWorld {
   /** Where each agent stands; an agent in two sets is told as both. */
   async places(): Promise<Record<string, string>> {
     const places: Record<string, string> = {};
-    for (const set of ['windows', 'idle', 'acting'])
+    for (const set of ['windows', 'idle', 'silent', 'acting'])
       for (const agent of await this.redis.zrange(this.key(set), '0', '-1'))
         places[agent] = places[agent] === undefined ? set : `${places[agent]}+${set}`;
     return places;

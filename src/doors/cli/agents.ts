@@ -29,6 +29,7 @@ interface AgentsOptions {
   reason?: string;
   until?: string;
   meta?: string;
+  heartbeat?: string;
 }
 
 /** Rows of the table; JSON has all. */
@@ -47,6 +48,7 @@ export function addAgentsCommand(program: Command): void {
     .option('--reason <text>', 'with an action: why, for the journal and for whoever asks', toReason)
     .option('--until <when>', "for mark: it acts no sooner, such as '2030-01-31T08:00:00Z', or '2h' from now")
     .option('--meta <json>', 'for add: what is to be known of it')
+    .option('--heartbeat <duration>', 'for add: it is added again within it, or nobody acts as it until it is')
     .addHelpText(
       'after',
       '\nExamples:\n  $ lanekeeper agents\n  $ lanekeeper agents forum\n  $ lanekeeper agents forum mark a01 --until 24h --reason "banned for a day"\n  $ lanekeeper agents forum clear a01 --reason "they lifted it"\n  $ lanekeeper agents forum add a33 --reason "one more account"\n',
@@ -102,12 +104,13 @@ async function lookAtAll(session: Session): Promise<AgentsSeen[]> {
 function findMisuse(
   action: Action | undefined,
   agent: string | undefined,
-  { reason, until, meta }: AgentsOptions,
+  { reason, until, meta, heartbeat }: AgentsOptions,
 ): string | undefined {
   if (action !== undefined && agent === undefined) return 'needs an agent';
   if (action === 'mark' && until === undefined) return 'needs --until: before that instant it does not act';
   if (action !== 'mark' && until !== undefined) return 'takes no --until: it is for mark';
   if (action !== 'add' && meta !== undefined) return 'takes no --meta: it is for add';
+  if (action !== 'add' && heartbeat !== undefined) return 'takes no --heartbeat: it is for add';
   if (action !== undefined && reason === undefined) return 'needs --reason: it is kept with the order';
   if (action === undefined && reason !== undefined) return `takes no --reason: it is for ${ACTIONS.join(', ')}`;
   return undefined;
@@ -121,11 +124,11 @@ function give(
   orders: AgentOrders,
   action: Action,
   agent: string | undefined,
-  { reason, until, meta }: AgentsOptions,
+  { reason, until, meta, heartbeat }: AgentsOptions,
 ): Promise<AgentChange> {
   switch (action) {
     case 'add':
-      return addAgent(orders, agent, meta === undefined ? undefined : parseMeta(meta), reason);
+      return addAgent(orders, agent, meta === undefined ? undefined : parseMeta(meta), reason, { heartbeat });
     case 'remove':
       return removeAgent(orders, agent, reason);
     case 'mark':
@@ -149,9 +152,9 @@ function showAll(all: readonly AgentsSeen[], { json }: AgentsOptions): void {
   else if (rows.length === 0) hint('no upstream of this folder has agents');
   else {
     sayTable(
-      ['UPSTREAM', 'AGENTS', 'OPEN', 'ACTING', 'COOLING', 'NEXT OPENING', 'WAITING'],
-      rows.map(({ upstream, agents, open, acting, cooling, nextAt, waiting, seenAt }) => {
-        return [upstream, agents, open, acting, cooling, when(nextAt, seenAt), waiting];
+      ['UPSTREAM', 'AGENTS', 'OPEN', 'ACTING', 'COOLING', 'SILENT', 'NEXT OPENING', 'WAITING'],
+      rows.map(({ upstream, agents, open, acting, cooling, silent, nextAt, waiting, seenAt }) => {
+        return [upstream, agents, open, acting, cooling, silent, when(nextAt, seenAt), waiting];
       }),
     );
   }
@@ -169,6 +172,7 @@ function toSummary({ upstream, seenAt, agents, lanes, absent }: AgentsSeen) {
     open: count('open'),
     acting: count('acting'),
     cooling: count('cooling'),
+    silent: count('silent'),
     nextAt: opensAt.length > 0 ? Math.min(...opensAt) : null,
     waiting,
   };
@@ -189,12 +193,21 @@ function show(seen: AgentsSeen): void {
 
 function toRow(seen: AgentSeen, nowAt: number): unknown[] {
   const { agent, state, nextAt, lastAt, acting, waiting, acts, success } = seen;
-  const next = state === 'acting' ? 'after this act' : nextAt === null ? 'not known' : when(nextAt, nowAt);
+  const next =
+    state === 'acting'
+      ? 'after this act'
+      : state === 'silent'
+        ? 'when heard'
+        : nextAt === null
+          ? 'not known'
+          : when(nextAt, nowAt);
   const why = acting
     ? `${acting.lane} ${acting.job} on ${acting.pod} for ${formatDuration(Math.max(0, nowAt - acting.sinceAt))}`
-    : state === 'open'
-      ? null
-      : sayCause(seen);
+    : state === 'silent'
+      ? `silent since ${when(seen.silentSinceAt, nowAt)}${sayHeartbeat(seen)}`
+      : state === 'open'
+        ? null
+        : sayCause(seen);
   const share = success === null ? null : `${Math.round(success * 100)} %`;
   return [agent, state, next, when(lastAt, nowAt), why, waiting, acts, share];
 }
@@ -224,15 +237,21 @@ function toFacts({ upstream, agents, lanes, absent, closedUntilAt, pods, seenAt 
   ];
 }
 
-/** Of those whose services say again and again that they are there: the longest silent first. */
+function sayHeartbeat({ heartbeatMs }: AgentSeen): string {
+  return heartbeatMs === null ? '' : `, heartbeat ${formatDuration(heartbeatMs)}`;
+}
+
+/** Of those whose services say again and again that they are there, or promised to: the longest silent first. */
 function sayHeard(agents: readonly AgentSeen[], nowAt: number): string {
-  const heard = agents.flatMap(({ agent, addedAt, heardAt }) =>
-    heardAt !== null && heardAt > (addedAt ?? heardAt) ? [{ agent, heardAt }] : [],
-  );
+  const heard = agents.flatMap((one) => {
+    const { agent, addedAt, heardAt, heartbeatMs } = one;
+    const isTold = heardAt !== null && (heartbeatMs !== null || heardAt > (addedAt ?? heardAt));
+    return isTold ? [{ agent, heardAt, heartbeat: sayHeartbeat(one) }] : [];
+  });
   heard.sort((a, b) => a.heardAt - b.heardAt);
   const shown = heard.slice(0, MAX_NAMES);
   const more = heard.length > MAX_NAMES ? ` and ${heard.length - MAX_NAMES} more` : '';
-  return `${shown.map(({ agent, heardAt }) => `${agent} ${formatDuration(Math.max(0, nowAt - heardAt))} ago`).join(', ')}${more}`;
+  return `${shown.map(({ agent, heardAt, heartbeat }) => `${agent} ${formatDuration(Math.max(0, nowAt - heardAt))} ago${heartbeat}`).join('; ')}${more}`;
 }
 
 function sayMissing({ agent, waiting }: AgentsSeen['absent'][number], upstream: string): string {

@@ -11,6 +11,7 @@
 -- ARGV[8] beatMs   how long a pod that holds something is silent, and between two turns at the most while anything stirs
 -- ARGV[9] quietMs  how long one that holds nothing is silent at the most
 -- ARGV[10] slowMs  the same while nothing stirs
+-- ARGV[11] upstream for the journal
 -- Answers { 'gone' } when it is to register again, or
 -- { 'ok', [agent, ms until it opens …] of those this pod is to look after, [lane, job, agent, 1 if it was sent …] taken from the dead,
 -- what time it is, ms until its next turn }.
@@ -82,11 +83,24 @@ end
 
 for _, lane in ipairs(lanes) do takeIn(lane, 100) end
 
+-- Who promised to be heard by now and was not: nobody acts as it before it registers again. What it does now goes on, and when it is
+-- given back `put` knows.
+for _, agent in ipairs(call('ZRANGEBYSCORE', U .. 'agent-due', '-inf', text(now), 'LIMIT', 0, 100)) do
+  local entry = cjson.decode(call('HGET', U .. 'agents', agent) or '{}')
+  local heardAt = entry.heard or math.floor(now)
+  call('ZREM', U .. 'agent-due', agent)
+  call('HSET', stateKey(agent), 'silent', whole(heardAt))
+  if call('HEXISTS', stateKey(agent), 'token') == 0 then put(agent) end
+  local found = { upstream = ARGV[11], agent = agent, heartbeatMs = entry.heartbeatMs or cjson.null, heardAt = heardAt }
+  writeEntry('agent.silent', U .. 'journal', pod, '{}', found)
+end
+
 -- Keys that were lost: whoever is registered stands somewhere.
-local placed = call('ZCARD', U .. 'windows') + call('ZCARD', U .. 'idle') + call('ZCARD', U .. 'acting')
+local placed = 0
+for _, set in ipairs({ 'windows', 'idle', 'silent', 'acting' }) do placed = placed + call('ZCARD', U .. set) end
 if placed ~= call('HLEN', U .. 'agents') then
   local all = call('HKEYS', U .. 'agents')
-  for _, set in ipairs({ 'windows', 'idle', 'acting' }) do
+  for _, set in ipairs({ 'windows', 'idle', 'silent', 'acting' }) do
     for _, agent in ipairs(call('ZRANGE', U .. set, 0, -1)) do
       if call('HEXISTS', U .. 'agents', agent) == 0 then all[#all + 1] = agent end
     end

@@ -59,23 +59,30 @@ local function nextOf(agent)
   return at
 end
 
--- Where an agent that nobody holds is looked for: among the windows while there is work for it, among the idle otherwise.
+-- Those that may be used: whoever fell silent does not count.
+local function countAgents() return call('HLEN', U .. 'agents') - call('ZCARD', U .. 'silent') end
+
+-- Where an agent that nobody holds is looked for: among the windows while there is work for it, among the idle otherwise. Among the
+-- silent nobody looks.
 local function put(agent)
   if call('HEXISTS', U .. 'agents', agent) == 0 then
     if call('SISMEMBER', U .. 'agents-removed', agent) == 1 then
-      call('ZREM', U .. 'windows', agent)
-      call('ZREM', U .. 'idle', agent)
+      for _, place in ipairs({ 'windows', 'idle', 'silent' }) do call('ZREM', U .. place, agent) end
       -- Added again before it may act, it owes what it cost.
       local keepMs = math.max((tonumber(call('HGET', stateKey(agent), 'next')) or now) - now, longest) + 86400000
       call('PEXPIRE', stateKey(agent), whole(keepMs))
       return
     end
-    -- Nobody removed it: the list was lost.
+    -- Nobody removed it: the list was lost, and with it the heartbeat, until it registers again.
     call('HSET', U .. 'agents', agent, cjson.encode({ at = math.floor(now), by = 'loss' }))
   end
-  local isWanted = hasWork(agent)
-  call('ZADD', U .. (isWanted and 'windows' or 'idle'), text(nextOf(agent)), agent)
-  call('ZREM', U .. (isWanted and 'idle' or 'windows'), agent)
+  local silentSince = call('HGET', stateKey(agent), 'silent')
+  local isWanted = not silentSince and hasWork(agent)
+  local stands = silentSince and 'silent' or isWanted and 'windows' or 'idle'
+  for _, place in ipairs({ 'windows', 'idle', 'silent' }) do
+    if place ~= stands then call('ZREM', U .. place, agent) end
+  end
+  call('ZADD', U .. stands, silentSince or text(nextOf(agent)), agent)
   return isWanted
 end
 
@@ -104,14 +111,15 @@ local function estimate(lane, agent, score)
   local before = call('ZCOUNT', lineOf(lane, agent), '-inf', '(' .. whole(score))
   local cost = cooldowns[lane] or longest
   if agent then
-    local opensAt = tonumber(call('HGET', stateKey(agent), 'next')) or now + longest
-    return math.max(now, opensAt) + before * cost
+    local seen = call('HMGET', stateKey(agent), 'next', 'silent')
+    if seen[2] then return now + 86400000 end
+    return math.max(now, tonumber(seen[1]) or now + longest) + before * cost
   end
   for _, other in ipairs(laneList) do
     if other ~= lane then before = before + call('ZCOUNT', lineOf(other), '-inf', whole(score)) end
   end
-  local agents = call('HLEN', U .. 'agents')
-  if agents == 0 then return now + 86400000 end
+  local agents = countAgents()
+  if agents <= 0 then return now + 86400000 end
   local rank = before % agents
   local waiting = call('ZCARD', U .. 'windows')
   local soon = rank < waiting and call('ZRANGE', U .. 'windows', rank, rank, 'WITHSCORES')[2]

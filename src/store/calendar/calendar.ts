@@ -110,6 +110,8 @@ export interface AgentOrder {
   reason?: string | null;
   source?: string;
   meta?: unknown;
+  /** Added so, it is to be added again within it, or nobody acts as it until it is. */
+  heartbeatMs?: number | undefined;
 }
 
 export type OrderReply =
@@ -121,7 +123,7 @@ export const CALENDAR = read('./calendar.lua');
 /** For the end of an add. */
 export const LINE_UP = read('./line-up.lua');
 const WHOLE = {
-  beat: read('./beat.lua'),
+  beat: `${WRITE_ENTRY}\n${read('./beat.lua')}`,
   register: read('./register.lua'),
   change: `${WRITE_ENTRY}\n${read('./change.lua')}`,
   sent: read('./sent.lua'),
@@ -168,7 +170,7 @@ export class Calendar {
   async beat(lanes: readonly string[], holding: readonly number[]): Promise<Beat | undefined> {
     const who = [this.#pod, JSON.stringify(lanes)];
     const given = [...who, DEAD_MS, SILENT_MS, LOOK_MS, JSON.stringify(holding), this.#epoch];
-    const reply = (await this.#run('beat', [...given, BEAT_MS, QUIET_MS, SLOW_MS])) as [
+    const reply = (await this.#run('beat', [...given, BEAT_MS, QUIET_MS, SLOW_MS, this.#tag])) as [
       string,
       string[]?,
       (string | number)[]?,

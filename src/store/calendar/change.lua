@@ -1,9 +1,10 @@
 -- What an operator, or a service that registers its agents, orders: add, remove, mark (not before an instant, and not before its
 -- window opens anyway) or clear (now).
 -- KEYS[1] windows any key of the upstream, for its slot
--- ARGV[1] order JSON { what, agent, untilAt?, reason, source, meta?, by }
+-- ARGV[1] order JSON { what, agent, untilAt?, reason, source, meta?, heartbeatMs?, by }
 -- ARGV[2] channel where pods hear that windows moved
--- The journal is told in the same step. Answers { 'unknown' }, { 'known' } (it was there, or was not, before), or { 'changed', next before or '', next after or '' }.
+-- The journal is told in the same step. Answers { 'unknown' }, { 'known' } (it was there before, and not silent), or { 'changed', next
+-- before or '', next after or '' }.
 local order = cjson.decode(ARGV[1])
 local agent, agents = order.agent, U .. 'agents'
 local reason = type(order.reason) == 'string' and order.reason or ''
@@ -17,13 +18,25 @@ if order.what == 'add' then
   call('SREM', U .. 'agents-removed', agent)
   -- Again it is a sign of life.
   local first = isThere and cjson.decode(call('HGET', agents, agent)).at or math.floor(now)
-  call('HSET', agents, agent, cjson.encode({ at = first, heard = math.floor(now), by = order.by, meta = order.meta }))
-  if isThere then return { 'known' } end
-  call('PERSIST', stateKey(agent))
-  call('HSETNX', stateKey(agent), 'next', text(now))
+  local entry = { at = first, heard = math.floor(now), by = order.by, meta = order.meta, heartbeatMs = order.heartbeatMs }
+  call('HSET', agents, agent, cjson.encode(entry))
+  if order.heartbeatMs then
+    call('ZADD', U .. 'agent-due', text(now + order.heartbeatMs), agent)
+  else
+    call('ZREM', U .. 'agent-due', agent)
+  end
+  -- Each alone may have been lost.
+  local wasSilent = call('HDEL', stateKey(agent), 'silent') + call('ZREM', U .. 'silent', agent) > 0
+  if isThere and not wasSilent then return { 'known' } end
+  if not isThere then
+    call('PERSIST', stateKey(agent))
+    call('HSETNX', stateKey(agent), 'next', text(now))
+  end
 elseif order.what == 'remove' then
   call('HDEL', agents, agent)
   call('SADD', U .. 'agents-removed', agent)
+  call('ZREM', U .. 'agent-due', agent)
+  call('HDEL', stateKey(agent), 'silent')
 elseif order.what == 'mark' then
   -- While it acts, what that costs is known when it has ended.
   if order.untilAt > (isActing and tonumber(before) or nextOf(agent)) then

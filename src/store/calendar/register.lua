@@ -69,8 +69,7 @@ for _, held in ipairs(cjson.decode(ARGV[7])) do
   if call('HEXISTS', U .. 'agents', held.agent) == 1 and call('HEXISTS', key, 'token') == 0 then
     call('HSET', key, 'lane', held.lane, 'job', held.job, 'pod', ARGV[6], 'token', whole(held.token), 'claimed', text(now), 'sent', '1')
     call('ZADD', U .. 'acting', text(now), held.agent)
-    call('ZREM', U .. 'windows', held.agent)
-    call('ZREM', U .. 'idle', held.agent)
+    for _, place in ipairs({ 'windows', 'idle', 'silent' }) do call('ZREM', U .. place, held.agent) end
   end
 end
 for agent, ms in pairs(told) do
