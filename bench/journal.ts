@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { ROOT } from '../scripts/prepare.js';
 import { type JournalStream, journalStreams, readJournal } from '../src/path/journal-reader.ts';
-import { toBatchText, writeBatch } from '../src/store/journal-stream.ts';
+import { type Told, writeBatch } from '../src/store/journal-stream.ts';
 import { createKeys } from '../src/words/keys.ts';
 import type { Bench } from './bench.ts';
 import { interleave, median, ratios, ratioWithSpread, withSpread } from './measure.ts';
@@ -160,17 +160,12 @@ async function write({ redis }: Store, streams: readonly JournalStream[], count:
   let hand: Promise<unknown>[] = [];
   for (let n = 0; n < count; n += PER_BATCH) {
     const { key } = streams[(n / PER_BATCH) % streams.length] as JournalStream;
-    const texts = Array.from({ length: PER_BATCH }, (_, m) =>
-      toBatchText('attempt.finished', m % 20, {
-        lane: 'publish',
-        job: `jVb3d9Kq2_${(n + m).toString(36).padStart(6, '0')}`,
-        attempt: n + m,
-        outcome: 'done',
-        durationMs: m,
-        agent: `a${m % 32}`,
-      }),
-    );
-    hand.push(writeBatch(redis, key, 'bench-pod-1', texts));
+    const told = Array.from({ length: PER_BATCH }, (_, m): Told => {
+      const job = `jVb3d9Kq2_${(n + m).toString(36).padStart(6, '0')}`;
+      const ended = { lane: 'publish', job, attempt: n + m, outcome: 'done', durationMs: m, agent: `a${m % 32}` };
+      return { what: 'attempt.finished', age: m % 20, data: ended };
+    });
+    hand.push(writeBatch(redis, key, 'bench-pod-1', told));
     if (hand.length < IN_HAND) continue;
     await Promise.all(hand);
     hand = [];

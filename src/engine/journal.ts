@@ -3,7 +3,7 @@
 // is written by itself and awaited (`append`).
 
 import type { Redis } from '../store/connect.ts';
-import { toBatchText, writeBatch } from '../store/journal-stream.ts';
+import { type Told, writeBatch } from '../store/journal-stream.ts';
 import type { Clock } from '../words/clock.ts';
 import { toError } from '../words/errors.ts';
 import { EVENT_CATALOGUE, type EventHub, type EventName, type Events } from '../words/events.ts';
@@ -64,12 +64,11 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
     const batch = held;
     held = [];
     const writtenAt = clock.mono();
-    const byStream = new Map<string, string[]>();
+    const byStream = new Map<string, Told[]>();
     for (const { stream, at, what, data } of batch) {
-      const texts = byStream.get(stream);
-      const text = toBatchText(what, Math.round(writtenAt - at), data);
-      if (texts) texts.push(text);
-      else byStream.set(stream, [text]);
+      const told = byStream.get(stream) ?? [];
+      told.push({ what, age: Math.round(writtenAt - at), data });
+      byStream.set(stream, told);
     }
     await Promise.all(
       [...byStream].map(async ([stream, entries]) => {
@@ -93,7 +92,7 @@ export function createJournal({ redis, keys, who, tagOf, clock }: JournalOptions
       });
     },
     async append(what, data) {
-      await writeBatch(redis, streamOf(data), who, [toBatchText(what, 0, data)]);
+      await writeBatch(redis, streamOf(data), who, [{ what, age: 0, data }]);
     },
     async stop() {
       clearTimeout(timer);

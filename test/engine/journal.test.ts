@@ -27,6 +27,26 @@ async function entriesOf(redis: Redis, stream: string) {
 }
 
 describe('what happened', () => {
+  it('is told as it was, also where jobs that are done lie together in few bytes', async ({ world }) => {
+    const journal = journalOf(world);
+    const events = createEventHub();
+    journal.subscribe(events);
+    const done = (n: number, more: object = {}) => {
+      const ended = { lane: 'even', job: `"j${n}`, attempt: n, outcome: 'done', durationMs: n / 10, ...more } as const;
+      events.emit('attempt.finished', ended);
+      return { what: 'attempt.finished', ...ended };
+    };
+    const said: object[] = [done(1), done(2), done(3, { agent: 'a' }), done(4)];
+    events.emit('job.stalled', stalled('even', 'j5'));
+    said.push({ what: 'job.stalled', ...stalled('even', 'j5') });
+    for (let n = 6; n < 300; n++) said.push(done(n));
+    await journal.stop();
+    const stream = world.keys.journal('of-even');
+    expect((await entriesOf(world.redis, stream)).entries).toMatchObject(said);
+    const [[, fields]] = (await world.redis.xrange(stream, '-', '+')) as [[string, string[]]];
+    expect(fields.join().length / 300).toBeLessThan(30);
+  });
+
   it('is written to the stream of its tag, in order, many to one entry', async ({ world }) => {
     const journal = journalOf(world);
     const events = createEventHub();

@@ -10,7 +10,7 @@ import {
   journalStreams,
   readJournal,
 } from '../../src/path/journal-reader.ts';
-import { toBatchText, writeBatch } from '../../src/store/journal-stream.ts';
+import { type Told, toBatch, writeBatch } from '../../src/store/journal-stream.ts';
 import { it, type World } from '../support/world.ts';
 import { heapNow } from './letter-heap.ts';
 import { rejection } from './looking.ts';
@@ -18,11 +18,11 @@ import { rejection } from './looking.ts';
 const TAGS = ['forum', 'shop'];
 const T0 = 1_700_000_000_000;
 
-const stalled = (job: string, age = 0) => toBatchText('job.stalled', age, { lane: 'a', job });
+const stalled = (job: string, age = 0): Told => ({ what: 'job.stalled', age, data: { lane: 'a', job } });
 
 /** A batch at an instant that we choose. */
 async function write(redis: Redis, key: string, id: string, jobs: readonly string[], dropped = 0): Promise<void> {
-  const fields = ['who', 'pod-1', 'batch', `[${jobs.map((job) => stalled(job)).join()}]`];
+  const fields = ['who', 'pod-1', 'batch', toBatch(jobs.map((job) => stalled(job)))];
   await redis.xadd(key, id, ...fields, ...(dropped > 0 ? ['dropped', String(dropped)] : []));
 }
 
@@ -326,9 +326,13 @@ describe('100,000 entries', () => {
     const streams = journalStreams(world.keys, TAGS);
     const reason = 'x'.repeat(100);
     for (let n = 0; n < 1_000; n++) {
-      const entry = (m: number) => toBatchText('attempt.lost', 0, { lane: 'a', job: `${n}.${m}`, reason });
-      const texts = Array.from({ length: 100 }, (_, m) => entry(m));
-      await writeBatch(world.redis, keyOf(streams, n % 3), 'pod-1', texts);
+      const entry = (m: number): Told => ({
+        what: 'attempt.lost',
+        age: 0,
+        data: { lane: 'a', job: `${n}.${m}`, reason },
+      });
+      const told = Array.from({ length: 100 }, (_, m) => entry(m));
+      await writeBatch(world.redis, keyOf(streams, n % 3), 'pod-1', told);
     }
     const heaps: number[] = [];
     const read = await readCounting(world, (_, count) => {

@@ -50,6 +50,9 @@ const make = {
   role: (keys: ReturnType<typeof createKeys>, _: string, other: string) => keys.role(other),
   lockBorn: (keys: ReturnType<typeof createKeys>) => keys.lockBorn(),
   aside: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.aside({ name: other, tag }),
+  parked: (keys: ReturnType<typeof createKeys>, tag: string, other: string) =>
+    keys.parked({ name: other, tag }, 'limit'),
+  lined: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.lined({ name: other, tag }),
   asideDone: (keys: ReturnType<typeof createKeys>, tag: string, other: string) => keys.asideDone({ name: other, tag }),
   bottleneck: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneck(tag, 'slots'),
   bottleneckHolders: (keys: ReturnType<typeof createKeys>, tag: string) => keys.bottleneckHolders(tag),
@@ -71,6 +74,8 @@ const ofUpstream = [
   'limitNotice',
   'aside',
   'asideDone',
+  'parked',
+  'lined',
   'upstream',
   'lanes',
   'agents',

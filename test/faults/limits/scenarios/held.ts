@@ -6,8 +6,8 @@ import { type Careless, inLimitArena, type LimitArena, type LimitOptions } from 
 import type { LimitEvidence } from '../evidence.ts';
 
 const TERMS = { limits: [{ count: 20, per: '1s' as const }], latency: '20ms' as const };
-/** Both are sent before the first is answered, for its answer says by its headers that no more may come. */
-const SLOW = '400ms';
+/** Both are sent before the first is answered, for its answer says by its headers that no more may come: tickets come in bunches, a second apart. */
+const SLOW = '1500ms';
 /** What the upstream asks for: whole seconds, so that Retry-After and its ms say the same. */
 const HOLD_MS = 3_000;
 /** From the answer that said so until every pod knows: some ms by the notice, more where ten processes share two cores. */
