@@ -33,7 +33,7 @@ ownerLocksSuite(
     const { servers, client } = openQuorum(world);
     return { locks: client(), others: client(), servers: [world.redis, ...servers.map(({ admin }) => admin)] };
   },
-  1_000,
+  100,
 );
 
 const claimOf = ({ token }: { token: number }) => ({ as: 'manual', by: 'ann@desk', token, hold: 'h1' });
