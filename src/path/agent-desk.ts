@@ -26,7 +26,7 @@ import { RedisClock } from './redis-clock.ts';
 const LEAD_MS = 8;
 /** A timer fires up to a millisecond early: who asks then must not be told that it is too soon, for nobody would ask again. */
 const EARLY_MS = 2;
-/** Two agents start so far from each other, as long as there are few: one pod needs a millisecond for each. */
+/** Two agents start so far from each other, where there are few (claim.lua): one pod needs a millisecond for each. */
 const APART_MS = 3;
 /** Between "our clock says we have lost it" and "another may have it": room for clocks that tick unevenly, and for the way to Redis. */
 const MARGIN_MS = 100;

@@ -77,13 +77,20 @@ describe('a claim', () => {
     expect(await mustClaim(calendar, 'publish', { leadMs: 10, apartMs: 3 })).toMatchObject({ startsInMs: 3 });
   });
 
-  it('starts many agents closer together: none waits in a queue for a quarter of its cooldown', async ({ world }) => {
-    const calendar = await open(world, { agents: ['a', 'b', 'c', 'd'], lanes: { publish: 16 } });
-    for (let n = 0; n < 4; n++) await calendar.add('publish');
-    const claims = [];
-    for (let n = 0; n < 4; n++) claims.push(await mustClaim(calendar, 'publish', { apartMs: 3 }));
-    expect(claims.map(({ startsInMs }) => startsInMs)).toEqual([0, 1, 2, 3]);
-  });
+  it.for([
+    ['a quarter of the cooldown', 4, 16, [0, 1, 2, 3]],
+    ['100 ms', 50, HOUR, [0, 2, 4, 6]],
+  ] as const)(
+    'starts many agents closer together: all of them within %s',
+    async ([, count, cooldown, starts], { world }) => {
+      const agents = Array.from({ length: count }, (_, n) => `a${n}`);
+      const calendar = await open(world, { agents, lanes: { publish: cooldown } });
+      for (let n = 0; n < 4; n++) await calendar.add('publish');
+      const claims = [];
+      for (let n = 0; n < 4; n++) claims.push(await mustClaim(calendar, 'publish', { apartMs: 3 }));
+      expect(claims.map(({ startsInMs }) => startsInMs)).toEqual(starts);
+    },
+  );
 
   it('goes by priority, then by arrival, across lanes and lines', async ({ world }) => {
     const calendar = await open(world, { lanes: { publish: COOLDOWN, comment: 1_000 } });

@@ -91,9 +91,10 @@ if token < now then
   call('HSET', U .. 'agent-state', 'token', whole(token))
 end
 -- Agents that act at the same instant come round at the same instant, for ever: all of them claimed before a job that is to go first is
--- here, and one pod has to start them all. So each start has a time of its own. Not so far apart that many agents stand in a queue.
+-- here, and one pod has to start them all. So each start has a time of its own, so close to the others that all have started within
+-- 100 ms, or a quarter of the cooldown.
 local startsAt = math.max(opensAt, now)
-apartMs = math.min(apartMs, longest / call('HLEN', U .. 'agents') / 4)
+apartMs = math.min(apartMs, math.min(longest / 4, 100) / math.max(1, call('HLEN', U .. 'agents')))
 call('ZREMRANGEBYSCORE', U .. 'agent-starts', '-inf', text(now - apartMs))
 local planned = call('ZRANGEBYSCORE', U .. 'agent-starts', text(startsAt - apartMs), '+inf', 'WITHSCORES')
 for i = 2, #planned, 2 do
