@@ -31,11 +31,13 @@ const OTHERS = {
       return sendCommand.call(this, command, ...more);
     };
   },
-  /** Never says that something is about to go out. */
+  /** Takes back at once that something is about to go out. */
   unsaid() {
     const { sent } = Calendar.prototype;
-    Calendar.prototype.sent = function (agent, token) {
-      return sent.call(this, agent, token, false);
+    Calendar.prototype.sent = async function (agent, token, yields) {
+      const told = await sent.call(this, agent, token, yields);
+      await this.unsent(agent, token);
+      return told;
     };
   },
   /** After a loss it says nothing of what it knows, as if it had just started. */
