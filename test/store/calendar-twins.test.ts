@@ -1,10 +1,11 @@
 // What protects an agent's window, one thing at a time: each has a history that goes well, and goes wrong as soon as that line of the
 // scripts is taken away.
 
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { describe, expect } from 'vitest';
 import { it, type World } from '../support/world.ts';
 import { CalendarWorld, COOLDOWN, DEAD, type Held, lose, mustClaim, type Terms } from './calendar-world.ts';
+import { sayingInstead } from './other-scripts.ts';
 
 const HOUR = 3_600_000;
 
@@ -343,17 +344,9 @@ const PROTECTIONS: Protection[] = [
   },
 ];
 
-/** Over a connection of its own, whose scripts say something else. */
-async function without(world: World, { off: [text, instead], terms }: Protection) {
-  const redis = new Redis(world.redisUrl, { maxRetriesPerRequest: null });
-  world.defer(() => redis.disconnect());
-  let changed = 0;
-  const define = redis.defineCommand.bind(redis);
-  redis.defineCommand = (name, { lua, ...rest }) => {
-    if (lua.includes(text)) changed++;
-    define(name, { ...rest, lua: lua.replaceAll(text, () => instead) });
-  };
-  return { calendar: await openOver(redis, world, terms), changed: () => changed };
+async function without(world: World, { off, terms }: Protection) {
+  const { redis, changed } = sayingInstead(world, ...off);
+  return { calendar: await openOver(redis, world, terms), changed };
 }
 
 async function openOver(redis: Redis, world: World, terms: Partial<Terms> = {}) {

@@ -94,7 +94,7 @@ end
 -- here, and one pod has to start them all. So each start has a time of its own, so close to the others that all have started within
 -- 100 ms, or a quarter of the cooldown.
 local startsAt = math.max(opensAt, now)
-apartMs = math.min(apartMs, math.min(longest / 4, 100) / math.max(1, call('HLEN', U .. 'agents')))
+apartMs = math.min(apartMs, math.min(longest / 4, 100) / math.max(1, countAgents()))
 call('ZREMRANGEBYSCORE', U .. 'agent-starts', '-inf', text(now - apartMs))
 local planned = call('ZRANGEBYSCORE', U .. 'agent-starts', text(startsAt - apartMs), '+inf', 'WITHSCORES')
 for i = 2, #planned, 2 do
